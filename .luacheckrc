@@ -1,0 +1,5 @@
+-- Redis runs Lua 5.1 with some libraries of its own and without those that reach outside.
+std = "lua51"
+read_globals = { "redis", "KEYS", "ARGV", "cjson", "cmsgpack" }
+not_globals = { "dofile", "io", "loadfile", "module", "os", "package", "print", "require" }
+max_line_length = 100

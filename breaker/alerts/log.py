@@ -1,0 +1,38 @@
+"""One structured line for each transition, on the logger `breaker`."""
+
+import logging
+from dataclasses import asdict
+
+from breaker.model import Transition
+
+LOGGER = logging.getLogger("breaker")
+LEVELS = {"tripped": logging.WARNING, "state-lost": logging.WARNING}
+
+
+def write(transition: Transition) -> None:
+    """Log a transition; its fields are in the record's `breaker` attribute."""
+    LOGGER.log(
+        LEVELS.get(transition.event, logging.INFO),
+        describe(transition),
+        extra={
+            "breaker": asdict(transition),
+            "event": transition.event,
+            "queue": transition.name,
+        },
+    )
+
+
+def describe(transition: Transition) -> str:
+    """Say in one line what happened, why, and for how long."""
+    words = [f"{transition.name}: {transition.event}"]
+    if transition.is_shadow:
+        words.append("(shadow mode, not paused)")
+    if transition.before and transition.before != transition.after:
+        words.append(f"{transition.before} -> {transition.after}")
+    if transition.pause is not None:
+        words.append(f"for {transition.pause:g} s")
+    if transition.reason:
+        words.append(f"- {transition.reason}")
+    if transition.by:
+        words.append(f"(by {transition.by})")
+    return " ".join(words)

@@ -1,0 +1,78 @@
+"""The options that commands share, and the session that they are given."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from breaker.cli import durations
+from breaker.cli.session import Session
+
+P = ParamSpec("P")
+
+
+def parse_duration(text: str) -> float:
+    """Read seconds from the command line."""
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="Where Redis or Valkey is: redis://[user:password@]host[:port][/database]. "
+        "Without it BREAKER_URL says so, else it is redis://localhost:6379/0.",
+        show_default=False,
+    ),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option(help="What all keys begin with; breaker if not given.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
+
+
+def command(run: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
+    """Give a command --url and --prefix, and a session with the store that they name.
+
+    They may stand before the command's name as well, where the group has put them into the
+    context; what stands behind it wins.
+    """
+
+    @wraps(run)
+    def with_session(
+        ctx: typer.Context, url: Url, prefix: Prefix, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        before: Session = ctx.obj
+        chosen = Session(url or before.url, prefix or before.prefix)
+        with chosen as session:
+            run(session, *args, **kwargs)
+
+    return _offering(with_session, run)
+
+
+def _offering(function: Callable[..., None], run: Callable[..., None]) -> Callable[..., None]:
+    """Make typer see the options of both."""
+    own = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for parameter in list(signature(run).parameters.values())[1:]
+    ]
+    shared = {"ctx": typer.Context, "url": Url, "prefix": Prefix}
+    added = [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=_default(name))
+        for name, kind in shared.items()
+    ]
+    parameters = sorted(
+        [*own, *added], key=lambda parameter: parameter.default is not Parameter.empty
+    )
+    function.__dict__["__signature__"] = signature(run).replace(parameters=parameters)
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    return function
+
+
+def _default(name: str) -> Any:
+    return Parameter.empty if name == "ctx" else None

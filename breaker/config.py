@@ -1,0 +1,80 @@
+"""Everything a breaker is made from, checked at the door, all problems in one error."""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from breaker.errors import ConfigurationError
+from breaker.protocol.keys import Keys
+from breaker.settings import Settings, name_problems
+from breaker.store.connect import DEFAULT_URL, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a breaker is made from."""
+
+    keys: Keys
+    worker: str
+    settings: Settings
+    target: Target
+
+    @property
+    def channel(self) -> str:
+        """Where the breaker's changes are published."""
+        return self.keys.channel(self.target.database)
+
+
+def configured(
+    name: object,
+    *,
+    url: str | None,
+    redis: Any,
+    prefix: str,
+    worker: str | None,
+    options: Mapping[str, Any],
+) -> Config:
+    """Check and merge what was given, the environment and the defaults.
+
+    Raises:
+        ConfigurationError: with every problem there is.
+    """
+    problems = [*name_problems("name", name), *name_problems("prefix", prefix)]
+    if worker is not None:
+        problems += name_problems("worker", worker)
+    target = settings = None
+    try:
+        target = find_target(url, redis)
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
+        settings = Settings.resolve(options, os.environ)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems or target is None or settings is None:
+        raise ConfigurationError(problems)
+    return Config(Keys(prefix, str(name)), worker or this_worker(), settings, target)
+
+
+def find_target(url: str | None, redis: Any) -> Target:
+    """Where the store is: the URL or client given, else BREAKER_URL, else the local server."""
+    problems = list(_both_given(url, redis))
+    if problems:
+        raise ConfigurationError(problems)
+    if redis is not None:
+        return Target.of_client(redis)
+    return Target.of_url(
+        url if url is not None else os.environ.get("BREAKER_URL") or DEFAULT_URL
+    )
+
+
+def _both_given(url: str | None, redis: Any) -> Iterator[str]:
+    if url is not None and redis is not None:
+        yield "give url or redis, not both"
+
+
+def this_worker() -> str:
+    """Who this is, where nobody said: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,51 @@
+"""One breaker per queue name for the module-level functions, made from one configuration."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, Unpack
+
+from breaker.config import configured
+from breaker.settings import Options
+
+B = TypeVar("B")
+
+_given: dict[str, Any] = {}
+_generation = 0
+
+
+def configure(
+    *,
+    url: str | None = None,
+    redis: Any = None,
+    prefix: str = "breaker",
+    worker: str | None = None,
+    **options: Unpack[Options],
+) -> None:
+    """Say what the module-level functions, here and in `breaker.aio`, make their breakers from.
+
+    What is not given comes from the environment (`BREAKER_URL`, `BREAKER_THRESHOLD`, ...).
+
+    Raises:
+        ConfigurationError: naming everything that is wrong.
+    """
+    global _given, _generation  # noqa: PLW0603 - one configuration per process is the point
+    configured("any", url=url, redis=redis, prefix=prefix, worker=worker, options=options)
+    _given = {"url": url, "redis": redis, "prefix": prefix, "worker": worker, **options}
+    _generation += 1
+
+
+class Defaults(Generic[B]):
+    """The breakers by name, made when first asked for, and anew after configure()."""
+
+    def __init__(self, make: Callable[..., B]) -> None:
+        self._make = make
+        self._made: dict[tuple[int, str], B] = {}
+        self._lock = threading.Lock()
+
+    def __getitem__(self, queue_name: str) -> B:
+        key = (_generation, queue_name)
+        if key not in self._made:
+            with self._lock:
+                if key not in self._made:
+                    self._made[key] = self._make(queue_name, **_given)
+        return self._made[key]

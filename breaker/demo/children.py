@@ -1,0 +1,79 @@
+"""The demo's processes: started so that they cannot outlive it, ended by their ids."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from typing import IO
+
+from breaker.embedded import tethered
+
+# Seconds that processes get to end what they have begun.
+PATIENCE = 5.0
+
+
+class ChildFailedError(Exception):
+    """A process of the demo ended by itself; the message ends with what it said."""
+
+
+class Child:
+    """One process, running a module of this package."""
+
+    def __init__(self, name: str, module: str, *arguments: str) -> None:
+        self.name = name
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - goes with this object
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            tethered([sys.executable, "-m", module, *arguments]),
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the demo, which then ends them in order
+        )
+
+    def said(self) -> str:
+        """All it has printed so far."""
+        # Not by seek and read: the process writes where that would leave the file's position.
+        size = os.fstat(self._said.fileno()).st_size
+        return os.pread(self._said.fileno(), size, 0).decode(errors="replace")
+
+    def check(self) -> None:
+        """See that it is still there.
+
+        Raises:
+            ChildFailedError: it is not.
+        """
+        if self.process.poll() is not None:
+            raise ChildFailedError(f"{self.name} ended by itself:\n{self.said()[-2000:]}")
+
+    def first_line(self) -> str:
+        """Wait for its first line.
+
+        Raises:
+            ChildFailedError: it ended, or said nothing in time.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while "\n" not in self.said():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ChildFailedError(f"{self.name} says nothing")
+            time.sleep(0.01)
+        return self.said().splitlines()[0]
+
+
+def stop_all(children: Iterable[Child]) -> None:
+    """Ask all to end, and end those that do not in time."""
+    ending = [child.process for child in children]
+    for process in ending:
+        process.terminate()
+    deadline = time.monotonic() + PATIENCE
+    try:
+        for process in ending:
+            process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        for process in ending:
+            process.kill()
+            process.wait()

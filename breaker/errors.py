@@ -1,0 +1,61 @@
+"""Every error this package raises.
+
+BreakerError
+├── ConfigurationError (also a ValueError)   what was asked is wrong; every problem in one message
+├── BreakerOpen                              no permit within the time given
+└── StoreError                               Redis or Valkey did not do what was asked
+    ├── StoreUnavailable                     an outage; it may pass by itself
+    └── StoreRefused                         password, permission, wrong type, too old: it will not
+"""
+
+from collections.abc import Sequence
+
+
+class BreakerError(Exception):
+    """The base of every error of this package."""
+
+
+class ConfigurationError(BreakerError, ValueError):
+    """What was asked for is wrong. `problems` has one line for each thing that is."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class BreakerOpen(BreakerError):  # noqa: N818 - the public name, a state and not a fault
+    """No permit within the time given.
+
+    Attributes:
+        name: the breaker.
+        retry_after: seconds until it is worth asking again; None while only an operator can tell.
+        epoch: the trip that paused the queue.
+        state: "open", "forced-open" or "half-open".
+    """
+
+    def __init__(self, name: str, *, retry_after: float | None, epoch: int, state: str) -> None:
+        until = "until resumed" if retry_after is None else f"for another {retry_after:.1f} s"
+        super().__init__(f"breaker {name!r} is {state} {until}")
+        self.name = name
+        self.retry_after = retry_after
+        self.epoch = epoch
+        self.state = state
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_open, (self.name, self.retry_after, self.epoch, self.state)
+
+
+def _rebuild_open(name: str, retry_after: float | None, epoch: int, state: str) -> BreakerOpen:
+    return BreakerOpen(name, retry_after=retry_after, epoch=epoch, state=state)
+
+
+class StoreError(BreakerError):
+    """Redis or Valkey did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - says what is, as BreakerOpen does
+    """An outage: refused, hung, loading, read-only, out of memory. It may pass by itself."""
+
+
+class StoreRefused(StoreError):  # noqa: N818 - says what is, as BreakerOpen does
+    """A configuration error: password, permission, TLS, a key of a wrong type."""

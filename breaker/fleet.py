@@ -1,0 +1,70 @@
+"""Every breaker under one prefix: what the command line, the exporter and the page read."""
+
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from breaker.alerts import tell
+from breaker.config import find_target, this_worker
+from breaker.errors import ConfigurationError
+from breaker.model import Status
+from breaker.protocol.keys import Keys, registry
+from breaker.protocol.plans import Plans, registered
+from breaker.settings import Settings, name_problems
+from breaker.store.run_sync import SyncStore
+
+
+class Fleet:
+    """All breakers of one store and prefix. Reads only; creates nothing.
+
+    Args:
+        url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
+        redis: a redis-py client to take the connection data from, instead of `url`.
+        prefix: what all keys begin with.
+
+    Raises:
+        ConfigurationError: naming everything that is wrong.
+    """
+
+    def __init__(
+        self, *, url: str | None = None, redis: Any = None, prefix: str = "breaker"
+    ) -> None:
+        problems = list(name_problems("prefix", prefix))
+        if problems:
+            raise ConfigurationError(problems)
+        self.prefix = prefix
+        self.target = find_target(url, redis)
+        self._store = SyncStore(self.target, tell)
+
+    def names(self) -> list[str]:
+        """The names there are, in order.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        return self._store.run(registered(registry(self.prefix)))
+
+    def statuses(self) -> Iterator[Status]:
+        """The state of each breaker, in the order of names; one round trip each.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        for name in self.names():
+            yield self._store.run(self._plans(name).status())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+
+    def _plans(self, name: str) -> Plans:
+        keys = Keys(self.prefix, name)
+        return Plans(
+            keys,
+            keys.channel(self.target.database),
+            this_worker(),
+            Settings.resolve({}, {}),
+            clock=time.monotonic,
+            random=random.random,
+        )

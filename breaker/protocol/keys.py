@@ -1,0 +1,33 @@
+"""Every key name there is. `{...}` is the hash tag: a breaker's keys share one cluster slot."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one breaker."""
+
+    prefix: str
+    name: str
+
+    def __getitem__(self, key: str) -> str:
+        """The full name of the key that a script's header calls `key`."""
+        return f"{self.prefix}:{{{self.name}}}:{key}"
+
+    def seen(self, report_id: str) -> str:
+        """Where the reply to a report is kept for its repeats."""
+        return self[f"seen:{report_id}"]
+
+    def channel(self, database: int) -> str:
+        """Where changes are published; pub/sub ignores databases, so the number is in the name."""
+        return self[f"changes:{database}"]
+
+    @property
+    def registry(self) -> str:
+        """The set of the names there are."""
+        return registry(self.prefix)
+
+
+def registry(prefix: str) -> str:
+    """The set of the names there are under a prefix."""
+    return f"{prefix}s"

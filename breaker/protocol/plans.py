@@ -1,0 +1,300 @@
+"""Each conversation with the store, once, for the sync and the async face.
+
+A plan is a generator: it yields what to do (ask a script, send a command, sleep, tell about
+transitions), is sent the answer, and returns the result. `breaker.store` has the two drivers.
+"""
+
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from breaker.errors import BreakerOpen, ConfigurationError
+from breaker.model import Grant, Status, Transition
+from breaker.protocol import wire
+from breaker.protocol.keys import Keys
+from breaker.protocol.scripts import Script, script
+from breaker.settings import LONGEST, Settings, duration_problems, option_problems, to_ms
+
+# How often a waiting worker asks again, in seconds, so as to hear of an operator's resume.
+POLL = 1.0
+# Those who wait for the same moment come back spread over this share of the wait.
+SPREAD = 0.1
+ERROR_ID_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Run a script."""
+
+    script: Script
+    keys: tuple[str, ...]
+    args: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Run a plain command."""
+
+    command: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Log and alert what this call has changed."""
+
+    transitions: tuple[Transition, ...]
+
+
+Request = Ask | Send | Sleep | Tell
+
+
+class Plans:
+    """The conversations about one breaker.
+
+    Args:
+        keys: its keys.
+        channel: where its changes are published.
+        worker: who is speaking.
+        settings: what this worker declares.
+        clock: monotonic seconds.
+        random: a number from 0 to 1, for the spread of waits.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        channel: str,
+        worker: str,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        self.keys = keys
+        self.settings = settings
+        self._channel = channel
+        self._worker = worker
+        self._settings = settings.to_wire()
+        self._declaration = settings.to_wire(settings.given) if settings.given else ""
+        self._clock = clock
+        self._random = random
+        self._declared_for = ""
+        self._incarnation = ""
+
+    # -- workers
+
+    def acquire(self, timeout: float | None) -> Generator[Request, Any, Grant]:
+        """Wait for leave to run one job."""
+        _check_duration("timeout", timeout)
+        start = self._clock()
+        permit_id = _token()
+        while True:
+            reply = yield from self._report("acquire", permit_id)
+            if reply["granted"]:
+                return Grant(permit_id, int(reply["epoch"]), int(reply["run"]), reply["probe"])
+            wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)
+            left = self._left(timeout, start)
+            if left <= 0:
+                raise BreakerOpen(
+                    self.keys.name,
+                    retry_after=wait,
+                    epoch=int(reply["epoch"]),
+                    state=reply["state"],
+                )
+            yield Sleep(self._pause(wait, left))
+
+    def wait(self, timeout: float | None) -> Generator[Request, Any, bool]:
+        """Wait until the queue may be read."""
+        _check_duration("timeout", timeout)
+        start = self._clock()
+        while True:
+            status = yield from self.status()
+            if not status.is_paused:
+                return True
+            left = self._left(timeout, start)
+            if left <= 0:
+                return False
+            yield Sleep(self._pause(status.resumes_in, left))
+
+    def is_paused(self) -> Generator[Request, Any, bool]:
+        """Whether the queue may not be read now."""
+        status = yield from self.status()
+        return status.is_paused
+
+    def rate_limit_error(
+        self, retry_after: float | None, error_id: str | None, grant: Grant | None = None
+    ) -> Generator[Request, Any, Status]:
+        """Report that the upstream said "slow down"."""
+        _check_duration("retry_after", retry_after)
+        _check_error_id(error_id)
+        token = _token()
+        report_id = error_id or (grant.id if grant else token)
+        reply = yield from self._report(
+            "rate_limit_error",
+            token,
+            seen=report_id,
+            error_id=report_id,
+            permit_epoch=grant.epoch if grant else "",
+            retry_after_ms=to_ms(min(retry_after or 0, LONGEST)),
+        )
+        return wire.status(self.keys.name, reply, self.settings)
+
+    def success(self, grant: Grant | None = None) -> Generator[Request, Any, None]:
+        """Report that a job went through."""
+        token = _token()
+        yield from self._report(
+            "success",
+            token,
+            seen=token,
+            permit_epoch=grant.epoch if grant else "",
+            permit_run=grant.run if grant else "",
+        )
+
+    def release(self, grant: Grant) -> Generator[Request, Any, None]:
+        """Give a permit back without a result. Only a probe holds anything that others want."""
+        if grant.is_probe:
+            yield from self._report("release", _token(), permit_id=grant.id)
+
+    # -- everybody
+
+    def status(self) -> Generator[Request, Any, Status]:
+        """Read the whole state."""
+        view = yield from self._ask("snapshot", _token(), self._worker)
+        return wire.status(self.keys.name, view, self.settings)
+
+    def events(self, limit: int) -> Generator[Request, Any, list[Transition]]:
+        """Read the history, the oldest entry first."""
+        if type(limit) is not int or limit < 1:
+            raise ConfigurationError([f"limit must be a whole number from 1, not {limit!r}"])
+        entries = yield Send(("XREVRANGE", self.keys["events"], "+", "-", "COUNT", limit))
+        return wire.events(self.keys.name, entries)
+
+    # -- operators
+
+    def pause(
+        self, length: float | None, reason: str, by: str
+    ) -> Generator[Request, Any, Status]:
+        """Stop the queue, for so many seconds or until it is resumed."""
+        _check_duration("seconds", length)
+        if length == 0:
+            raise ConfigurationError(["seconds must be None or above 0, not 0"])
+        return (yield from self._order("pause", by, reason=reason, pause_ms=to_ms(length or 0)))
+
+    def order(self, verb: str, reason: str, by: str) -> Generator[Request, Any, Status]:
+        """Resume, reset, disable or enable."""
+        return (yield from self._order(verb, by, reason=reason))
+
+    def configure(self, given: Mapping[str, Any], by: str) -> Generator[Request, Any, Status]:
+        """Set options for the whole fleet; None takes one back to what the workers declare."""
+        current = yield from self.status()
+        known = {name: getattr(current, name) for name in ("cooldown", "max_cooldown")}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        problems = list(option_problems(chosen, known))
+        problems += option_problems(dict.fromkeys(set(given) - set(chosen) - _OPTION_NAMES, ""))
+        if problems:
+            raise ConfigurationError(problems)
+        return (yield from self._order("configure", by, changes=wire.changes(given)))
+
+    # -- how
+
+    def _order(self, verb: str, by: str, **args: str | int) -> Generator[Request, Any, Status]:
+        token = _token()
+        reply = yield from self._ask(verb, token, by or self._worker, token, "", args)
+        yield from self._register(reply)
+        return wire.status(self.keys.name, reply, self.settings)
+
+    def _report(
+        self, name: str, token: str, seen: str = "", **args: str | int
+    ) -> Generator[Request, Any, wire.Reply]:
+        """Ask as a worker: the first time, declare the settings."""
+        is_first = self._declared_for == "" or self._declared_for != self._incarnation
+        declares = self._declaration if is_first else ""
+        reply = yield from self._ask(name, token, self._worker, seen, declares, args)
+        yield from self._register(reply)
+        if is_first:
+            self._declared_for = reply["incarnation"]
+        return reply
+
+    def _register(self, reply: wire.Reply) -> Generator[Request, Any, None]:
+        """See to it that the name is on the list, once for each life of the store's state."""
+        if reply["incarnation"] != self._incarnation:
+            if self._incarnation:
+                yield Tell((wire.state_lost(self.keys.name, self._incarnation, reply),))
+            self._incarnation = reply["incarnation"]
+            yield Send(("SADD", self.keys.registry, self.keys.name))
+
+    def _ask(  # noqa: PLR0917 - one caller for each kind of speaker
+        self,
+        name: str,
+        token: str,
+        who: str,
+        seen: str = "",
+        declares: str = "",
+        args: Mapping[str, str | int] = MappingProxyType({}),
+    ) -> Generator[Request, Any, wire.Reply]:
+        wanted = script(name)
+        given: dict[str, str | int] = {
+            "token": token,
+            "channel": self._channel,
+            "who": who,
+            "settings": self._settings,
+            "declares": declares,
+            **args,
+        }
+        if set(given) != set(wanted.args):
+            message = f"lua/{name}.lua takes {wanted.args}, not {tuple(given)}"
+            raise TypeError(message)
+        keys = tuple(
+            self.keys.seen(seen) if key == "seen" else self.keys[key] for key in wanted.keys
+        )
+        answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args))
+        reply = wire.decode(answer)
+        if "transitions" in reply:
+            yield Tell(tuple(wire.transition(self.keys.name, t) for t in reply["transitions"]))
+        return reply
+
+    def _left(self, timeout: float | None, start: float) -> float:
+        return POLL if timeout is None else timeout - (self._clock() - start)
+
+    def _pause(self, wait: float | None, left: float) -> float:
+        spread = 1 + SPREAD * self._random()
+        return max(0.0, min((POLL if wait is None else min(wait, POLL)) * spread, left))
+
+
+_OPTION_NAMES = frozenset(Settings.__dataclass_fields__)
+
+
+def _token() -> str:
+    return uuid.uuid4().hex
+
+
+def _check_duration(what: str, given: object) -> None:
+    problems = list(duration_problems(what, given))
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _check_error_id(error_id: object) -> None:
+    if error_id is not None and not (
+        isinstance(error_id, str) and 0 < len(error_id) <= ERROR_ID_LENGTH
+    ):
+        raise ConfigurationError(
+            [
+                f"error_id must be None or text of 1 to {ERROR_ID_LENGTH} characters, not {error_id!r}"
+            ]
+        )
+
+
+def registered(prefix_registry: str) -> Generator[Request, Any, list[str]]:
+    """The names there are under a prefix, in order."""
+    names = yield Send(("SMEMBERS", prefix_registry))
+    return sorted(wire.text(name) for name in names)

@@ -1,0 +1,140 @@
+"""Encode what scripts are asked, decode what they answer. The only place that does."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from breaker.model import Evidence, State, Status, Transition
+from breaker.settings import OPTIONS, Settings
+
+Reply = dict[str, Any]
+
+
+def decode(reply: bytes | str) -> Reply:
+    """Decode a script's reply."""
+    answer: Reply = json.loads(reply)
+    return answer
+
+
+def text(value: bytes | str) -> str:
+    """Text from a client that may or may not decode."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def seconds(ms: float | None) -> float | None:
+    """Seconds from the wire's milliseconds."""
+    return None if ms is None else float(ms) / 1000
+
+
+def moment(ms: float | None) -> datetime | None:
+    """A UTC datetime from the store's clock in milliseconds."""
+    return None if ms is None else datetime.fromtimestamp(float(ms) / 1000, UTC)
+
+
+def options(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in seconds from the wire's fields; what is not an option is left out."""
+    return {
+        option.name: seconds(value) if option.is_duration else value
+        for option in OPTIONS.values()
+        if (value := wire.get(option.wire_name)) is not None
+    }
+
+
+def changes(given: Mapping[str, Any]) -> str:
+    """Encode what an operator sets; None takes an option back."""
+    wire = {
+        OPTIONS[name].wire_name: None if value is None else OPTIONS[name].to_wire(value)
+        for name, value in given.items()
+    }
+    return json.dumps(wire, sort_keys=True, separators=(",", ":"))
+
+
+def status(name: str, view: Reply, assumed: Settings) -> Status:
+    """A Status from a script's view; `assumed` fills in for a breaker the store does not know."""
+    known = {option: getattr(assumed, option) for option in OPTIONS} | options(view)
+    return Status(
+        name=name,
+        state=State(view["state"]),
+        is_paused=view["paused"],
+        consecutive_errors=int(view["count"]),
+        epoch=int(view["epoch"]),
+        resumes_in=seconds(view.get("resumes_in_ms")),
+        opened_at=moment(view.get("opened_at")),
+        reason=view.get("reason", ""),
+        by=view.get("by", ""),
+        trips=int(view["trips"]),
+        rate_limit_errors=int(view["rate_limit_errors"]),
+        paused_seconds=float(view["paused_ms"]) / 1000,
+        probe_until=seconds(view.get("lease_left_ms")),
+        overrides=options(json.loads(view.get("overrides", "{}"))),
+        trip_id=view.get("trip_id", ""),
+        incarnation=view.get("incarnation", ""),
+        version=int(view["version"]),
+        exists=view["exists"],
+        tripped=view.get("tripped", False),
+        duplicate=view.get("duplicate", False),
+        **known,
+    )
+
+
+def transition(name: str, fields: Mapping[str, Any], event_id: str = "") -> Transition:
+    """A Transition from a reply, or from an entry of the event stream (where all is text)."""
+    at = moment(fields["at"])
+    assert at is not None  # noqa: S101 - every event has its time
+    return Transition(
+        name=name,
+        event=fields["event"],
+        before=fields.get("from", ""),
+        after=fields.get("to", ""),
+        epoch=int(fields["epoch"]),
+        at=at,
+        reason=fields.get("reason", ""),
+        by=fields.get("by", ""),
+        pause=seconds(fields.get("pause_ms")),
+        errors=int(fields.get("errors", 0)),
+        evidence=_evidence(fields.get("evidence", "")),
+        trip_id=fields.get("trip_id", ""),
+        is_shadow="shadow" in fields,
+        settings=options(json.loads(fields.get("settings", "{}"))),
+        incarnation=fields.get("incarnation", ""),
+        version=int(fields.get("version", 0)),
+        id=event_id,
+    )
+
+
+def state_lost(name: str, before: str, reply: Reply) -> Transition:
+    """What there is to tell when the store has another state than the one known."""
+    return Transition(
+        name=name,
+        event="state-lost",
+        before="",
+        after="",
+        epoch=0,
+        at=datetime.now(UTC),
+        reason=f"the store's state is a new one (it was {before}): flushed, evicted or failed over",
+        incarnation=reply["incarnation"],
+    )
+
+
+def events(name: str, entries: Iterable[tuple[Any, Mapping[Any, Any]]]) -> list[Transition]:
+    """The entries of XREVRANGE, the oldest first."""
+    found = [
+        transition(name, {text(key): text(value) for key, value in fields.items()}, text(entry))
+        for entry, fields in entries
+    ]
+    return found[::-1]
+
+
+def _evidence(encoded: str) -> tuple[Evidence, ...]:
+    if not encoded:
+        return ()
+    return tuple(
+        Evidence(
+            id=error["id"],
+            worker=error["worker"],
+            at=datetime.fromtimestamp(error["at"] / 1000, UTC),
+            retry_after=seconds(error["retry_after_ms"] or None),
+        )
+        for error in json.loads(encoded)
+    )

@@ -1,0 +1,1 @@
+"""What is served over HTTP: `app` puts the routes together, `command` runs them."""

@@ -1,0 +1,43 @@
+"""The application: what the routes share, and their list."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.middleware.gzip import GZipMiddleware
+
+from breaker.metrics import Collector
+from breaker.service.routes import health, metrics
+
+
+def create_app(
+    url: str | None = None, *, redis: Any = None, prefix: str = "breaker"
+) -> FastAPI:
+    """Make the application. It asks the store nothing until it is asked itself.
+
+    Args:
+        url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
+        redis: a redis-py client to take the connection data from, instead of `url`.
+        prefix: what all keys begin with.
+
+    Raises:
+        ConfigurationError: naming everything that is wrong.
+    """
+    collector = Collector(url, redis=redis, prefix=prefix)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        collector.close()
+
+    # The pages at /docs would fetch their scripts from elsewhere.
+    app = FastAPI(title="fleet-breaker", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.fleet = collector.fleet
+    app.state.registry = CollectorRegistry()
+    app.state.registry.register(collector)
+    app.add_middleware(GZipMiddleware)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    return app

@@ -1,0 +1,88 @@
+"""`breaker serve`: the socket, the signals, the log."""
+
+import logging
+import signal
+import socket
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+
+from breaker.errors import ConfigurationError
+from breaker.service.app import create_app
+
+# Seconds that running requests get at the end; an orchestrator kills after ten.
+GRACE = 3
+
+_LOGGER = logging.getLogger("breaker")
+
+
+# BREAKER_PORT and BREAKER_SERVICE_PORT are none of ours: Kubernetes sets both, to values of its
+# own, in every pod beside a Service that is called "breaker".
+def serve(
+    host: Annotated[
+        str, typer.Option(envvar="BREAKER_SERVE_HOST", help="The address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            envvar="BREAKER_SERVE_PORT", min=0, max=65535, help="The port; 0 takes a free one."
+        ),
+    ] = 8429,
+    url: Annotated[
+        str | None, typer.Option(envvar="BREAKER_URL", help="Where Redis or Valkey is.")
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="What all keys begin with.")] = "breaker",
+) -> None:
+    """Serve /metrics, /healthz and /readyz over HTTP, until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # uvicorn passes the signal on when it is done, to what was there before it; an end that was
+    # asked for is no failure.
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, _leave)
+    try:
+        app = create_app(url, prefix=prefix)
+        listener = _listen(host, port)
+    except ConfigurationError as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(f"cannot listen on {_address(host, port)}: {error.strerror or error}")
+    with listener:
+        _LOGGER.info(
+            "serving http://%s, store %s",
+            _address(host, listener.getsockname()[1]),
+            app.state.fleet.target,
+        )
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(f"breaker serve: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    raise SystemExit(0)

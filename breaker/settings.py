@@ -1,0 +1,245 @@
+"""Every option once: its name, unit, range, default and meaning.
+
+The constructor's keywords, the environment, `breaker set` and the table in the README all come
+from here. What the options do is decided in `lua/`.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, TypedDict
+
+from breaker.errors import ConfigurationError
+
+LONGEST = 86_400.0
+NAME_LENGTH = 200
+
+
+class Options(TypedDict, total=False):
+    """The keywords that Breaker, AsyncBreaker and configure() take."""
+
+    threshold: int
+    cooldown: float
+    max_cooldown: float
+    recovery: str
+    mode: str
+    min_workers: int
+    forget_after: float
+    probe_lease: float
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: how to read it, what is allowed, what it means."""
+
+    name: str
+    default: Any
+    parse: Callable[[Any], Any]
+    allowed: str
+    help: str
+
+    def read(self, given: Any) -> Any:
+        """Turn text or a value into a valid value.
+
+        Raises:
+            ValueError: naming the value and what is allowed.
+        """
+        try:
+            return self.parse(given)
+        except (TypeError, ValueError, OverflowError):
+            message = f"{self.name} must be {self.allowed}, not {given!r}"
+            raise ValueError(message) from None
+
+    @property
+    def is_duration(self) -> bool:
+        """Whether it is in seconds (milliseconds on the wire)."""
+        return isinstance(self.default, float)
+
+    @property
+    def wire_name(self) -> str:
+        """Its field in the state hash."""
+        return f"{self.name}_ms" if self.is_duration else self.name
+
+    def to_wire(self, value: Any) -> Any:
+        """Convert seconds to the wire's milliseconds."""
+        return to_ms(value) if self.is_duration else value
+
+
+def to_ms(seconds: float) -> int:
+    """Convert seconds to whole milliseconds, never down to none."""
+    return max(1, math.ceil(seconds * 1000 - 1e-6)) if seconds > 0 else 0
+
+
+def _whole(low: int, high: int) -> tuple[Callable[[Any], int], str]:
+    def parse(given: Any) -> int:
+        value = int(given) if isinstance(given, str) else given
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return parse, f"a whole number from {low} to {high:,}"
+
+
+def _seconds(low: float, high: float) -> tuple[Callable[[Any], float], str]:
+    def parse(given: Any) -> float:
+        if isinstance(given, bool):
+            raise TypeError
+        value = float(given)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return parse, f"seconds from {low:g} to {high:,.0f}"
+
+
+def _choice(*choices: str) -> tuple[Callable[[Any], str], str]:
+    def parse(given: Any) -> str:
+        if given not in choices:
+            raise ValueError
+        return str(given)
+
+    return parse, " or ".join(repr(choice) for choice in choices)
+
+
+OPTIONS: Mapping[str, Option] = {
+    option.name: option
+    for option in (
+        Option(
+            "threshold",
+            5,
+            *_whole(1, 1_000_000),
+            "rate limit errors in a row, over the whole fleet, that pause the queue",
+        ),
+        Option(
+            "cooldown",
+            60.0,
+            *_seconds(0.001, LONGEST),
+            "how long a pause lasts if the upstream does not say",
+        ),
+        Option(
+            "max_cooldown",
+            3600.0,
+            *_seconds(0.001, LONGEST),
+            "the longest pause, whatever the upstream says",
+        ),
+        Option(
+            "recovery",
+            "probe",
+            *_choice("probe", "resume"),
+            "after a pause: let one job through first, or all at once",
+        ),
+        Option(
+            "mode",
+            "enforce",
+            *_choice("enforce", "shadow"),
+            "shadow counts, logs and alerts, but never pauses",
+        ),
+        Option(
+            "min_workers",
+            1,
+            *_whole(1, 100),
+            "from how many workers the errors must come",
+        ),
+        Option(
+            "forget_after",
+            600.0,
+            *_seconds(0.001, LONGEST),
+            "the count is forgotten if no error comes for so long",
+        ),
+        Option(
+            "probe_lease",
+            30.0,
+            *_seconds(0.001, LONGEST),
+            "a probe that has not answered by then lets another worker try",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of one breaker, valid. `given` names those that somebody chose."""
+
+    threshold: int
+    cooldown: float
+    max_cooldown: float
+    recovery: str
+    mode: str
+    min_workers: int
+    forget_after: float
+    probe_lease: float
+    given: frozenset[str] = frozenset()
+
+    @classmethod
+    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Merge what was given over the environment (`BREAKER_THRESHOLD`, ...) over defaults.
+
+        Raises:
+            ConfigurationError: with every problem there is.
+        """
+        chosen: dict[str, Any] = {
+            name: environ[env]
+            for name in OPTIONS
+            if environ.get(env := f"BREAKER_{name.upper()}", "") != ""
+        }
+        chosen |= {name: value for name, value in given.items() if value is not None}
+        problems = list(option_problems(chosen))
+        if problems:
+            raise ConfigurationError(problems)
+        values = {name: option.default for name, option in OPTIONS.items()}
+        values |= {name: OPTIONS[name].read(value) for name, value in chosen.items()}
+        return cls(**values, given=frozenset(chosen))
+
+    def to_wire(self, names: Iterable[str] = OPTIONS) -> str:
+        """Encode for the store: JSON, durations in milliseconds, keys in order."""
+        wire = {OPTIONS[n].wire_name: OPTIONS[n].to_wire(getattr(self, n)) for n in names}
+        return json.dumps(wire, sort_keys=True, separators=(",", ":"))
+
+
+def option_problems(
+    given: Mapping[str, Any], current: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Yield what is wrong with the options given, one line each.
+
+    Args:
+        given: values or text by option name.
+        current: what holds where nothing is given (default: the defaults).
+    """
+    merged = {name: option.default for name, option in OPTIONS.items()} | dict(current or {})
+    for name, value in given.items():
+        if name not in OPTIONS:
+            yield f"there is no option {name!r}; there are {', '.join(OPTIONS)}"
+            continue
+        try:
+            merged[name] = OPTIONS[name].read(value)
+        except ValueError as error:
+            merged.pop(name)
+            yield str(error)
+    if merged.get("cooldown", 0) > merged.get("max_cooldown", math.inf):
+        yield (
+            f"cooldown ({merged['cooldown']:g} s) must not be above "
+            f"max_cooldown ({merged['max_cooldown']:g} s)"
+        )
+
+
+def name_problems(what: str, name: object) -> Iterator[str]:
+    """Yield what is wrong with a breaker's name or a key prefix, one line each."""
+    if not isinstance(name, str):
+        yield f"{what} must be text, not {name!r}"
+    elif not name:
+        yield f"{what} must not be empty; it takes 1 to {NAME_LENGTH} characters"
+    elif len(name) > NAME_LENGTH:
+        yield f"{what} must have 1 to {NAME_LENGTH} characters, not {len(name)}"
+    elif any(char in "{}" or not (char.isprintable()) for char in name):
+        yield f"{what} must have no braces and no control characters: {name!r}"
+
+
+def duration_problems(what: str, given: object) -> Iterator[str]:
+    """Yield what is wrong with a span in seconds that a caller may leave out."""
+    if given is None:
+        return
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    # `not >=` refuses nan too.
+    if not is_number or not given >= 0:  # type: ignore[operator] # is_number says it is one
+        yield f"{what} must be None or seconds from 0, not {given!r}"

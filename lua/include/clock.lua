@@ -1,0 +1,37 @@
+-- Everything here that depends on time, and all of it on the store's own clock. Tests replace
+-- this one file to move time by hand.
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function peek(key)
+  return redis.call('GET', key)
+end
+
+-- Milliseconds until the key goes; -1 it stays, -2 there is none.
+local function left_ms(key)
+  return redis.call('PTTL', key)
+end
+
+local function keep(key, value, ms)
+  if ms then
+    redis.call('SET', key, value, 'PX', ms)
+  else
+    redis.call('SET', key, value)
+  end
+end
+
+local function keep_for(key, ms)
+  redis.call('PEXPIRE', key, ms)
+end
+
+local function count_up(key, ms)
+  redis.call('INCR', key)
+  redis.call('PEXPIRE', key, ms)
+end
+
+local function drop(key)
+  redis.call('DEL', key)
+end

@@ -1,0 +1,90 @@
+"""One suite for both faces: every test drives a face by its name and its arguments alone."""
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+
+from breaker import AsyncBreaker, Breaker
+
+
+class Face:
+    """Calls a breaker, sync or async, as if it were sync."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._loop = asyncio.new_event_loop() if kind == "async" else None
+        self._made: list[Any] = []
+
+    def breaker(self, name: str, **given: Any) -> "Called":
+        made = (Breaker if self._loop is None else AsyncBreaker)(name, **given)
+        self._made.append(made)
+        return Called(self, made)
+
+    def finish(self, result: Any) -> Any:
+        if inspect.isawaitable(result):
+            result = self._loop.run_until_complete(result)
+        return Called(self, result) if hasattr(result, "rate_limited") else result
+
+    def guarded(self, breaker: "Called", body: Any, **given: Any) -> None:
+        """Run a body under the guard."""
+        if self._loop is None:
+            with breaker.inner.guard(**given):
+                body()
+            return
+
+        async def run() -> None:
+            async with breaker.inner.guard(**given):
+                body()
+
+        self._loop.run_until_complete(run())
+
+    def decorated(self, breaker: "Called", body: Any) -> Any:
+        """The function, decorated with the breaker, as a sync function."""
+        if self._loop is None:
+            return breaker.inner(body)
+
+        async def work(*args: Any) -> Any:
+            return body(*args)
+
+        wrapped = breaker.inner(work)
+        return lambda *args: self._loop.run_until_complete(wrapped(*args))
+
+    def close(self) -> None:
+        for made in self._made:
+            self.finish(made.close())
+        if self._loop:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+
+class Called:
+    """A breaker or a permit whose methods return their results."""
+
+    def __init__(self, face: Face, inner: Any) -> None:
+        self.face = face
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        if not callable(found):
+            return found
+        return lambda *args, **given: self.face.finish(found(*args, **given))
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request):
+    made = Face(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make(face, name, url):
+    """Make a breaker of this test's name; short times unless said otherwise."""
+
+    def make_breaker(**given: Any) -> Called:
+        return face.breaker(given.pop("name", name), **{"url": url, "worker": "w1", **given})
+
+    return make_breaker

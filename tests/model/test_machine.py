@@ -1,0 +1,258 @@
+"""Random histories, by several clients, on the Lua and on the readable rules: always the same."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from breaker.machine import Call, Machine
+from breaker.settings import Settings
+from tests.model.lua_breaker import LuaBreaker, comparable
+
+START = 1_700_000_000_000
+WORKERS = st.sampled_from(["w1", "w2", "w3"])
+OPERATORS = st.sampled_from(["ops", "root"])
+RETRY_AFTERS = st.sampled_from([0, 0, 0, 1, 700, 5_000, 40_000])
+ERROR_IDS = st.sampled_from([f"e{i}" for i in range(6)])
+OFTEN_FRESH = st.one_of(st.none(), st.none(), st.none(), ERROR_IDS)
+
+
+def declaration(**options: Any) -> str:
+    return Settings.resolve(options, {}).to_wire()
+
+
+class Histories(RuleBasedStateMachine):
+    """Every rule asks the Lua and the machine the same and compares the replies whole."""
+
+    client: redis.Redis
+    permits = Bundle("permits")
+    reports = Bundle("reports")
+
+    @initialize(
+        threshold=st.integers(1, 4),
+        recovery=st.sampled_from(["probe", "resume"]),
+        mode=st.sampled_from(["enforce", "enforce", "shadow"]),
+        min_workers=st.integers(1, 2),
+    )
+    def start(self, threshold, recovery, mode, min_workers):
+        self.settings = declaration(
+            threshold=threshold,
+            recovery=recovery,
+            mode=mode,
+            min_workers=min_workers,
+            cooldown=2.0,
+            max_cooldown=10.0,
+            forget_after=8.0,
+            probe_lease=3.0,
+        )
+        self.lua = LuaBreaker(self.client, uuid.uuid4().hex)
+        self.machine = Machine()
+        self.now = START
+        self.serial = 0
+        self.trip_ids: list[str] = []
+        self.latest = (0, 0)
+        self.has_jumped = False
+        self.replies: list[dict[str, Any]] = []
+
+    def both(
+        self,
+        verb: str,
+        who: str,
+        token: str = "",
+        seen: str = "",
+        declares: str = "",
+        **args: Any,
+    ) -> dict[str, Any]:
+        token = token or self.fresh()
+        by_lua = self.lua.ask(
+            verb,
+            self.now,
+            seen=seen or token,
+            token=token,
+            who=who,
+            settings=self.settings,
+            declares=declares,
+            **args,
+        )
+        if verb == "snapshot":
+            by_rules = self.machine.snapshot(self.now)
+        else:
+            call = Call(token, who, self.settings, declares)
+            by_rules = getattr(self.machine, verb)(self.now, call, **args)
+        assert comparable(by_lua) == comparable(by_rules)
+        if by_lua not in self.replies:
+            self.replies.append(by_lua)
+            self.check(by_lua)
+        return by_lua
+
+    def fresh(self) -> str:
+        self.serial += 1
+        return f"{self.serial:032x}"
+
+    def check(self, reply: dict[str, Any]) -> None:
+        """What holds whatever the machine says."""
+        for step in reply.get("transitions", []):
+            if step["event"] == "tripped":
+                self.trip_ids.append(step["trip_id"])
+        if "version" in reply:
+            latest = (reply["version"], reply["epoch"])
+            assert latest >= self.latest
+            self.latest = latest
+            assert reply["paused"] == (reply["state"] in ("open", "forced-open"))
+
+    @rule(target=permits, who=WORKERS)
+    def acquire(self, who):
+        token = self.fresh()
+        reply = self.both("acquire", who, token)
+        if not reply["granted"]:
+            return multiple()
+        again = self.both("acquire", who, token)
+        assert all(again[key] == reply[key] for key in ("granted", "probe", "epoch", "run"))
+        return {"id": token, "epoch": reply["epoch"], "run": reply["run"]}
+
+    @rule(target=reports, who=WORKERS, retry_after=RETRY_AFTERS, error_id=OFTEN_FRESH)
+    def error(self, who, retry_after, error_id):
+        return self.report_error(who, retry_after, error_id, "")
+
+    @rule(
+        target=reports,
+        who=WORKERS,
+        retry_after=RETRY_AFTERS,
+        error_id=OFTEN_FRESH,
+        permit=consumes(permits),
+    )
+    def permit_limited(self, who, retry_after, error_id, permit):
+        return self.report_error(who, retry_after, error_id or permit["id"], permit["epoch"])
+
+    def report_error(self, who, retry_after, error_id, epoch):
+        token = self.fresh()
+        report = {
+            "error_id": error_id or token,
+            "permit_epoch": epoch,
+            "retry_after_ms": retry_after,
+        }
+        reply = self.both("rate_limit_error", who, token, seen=report["error_id"], **report)
+        return (who, token, report, reply, self.now)
+
+    @rule(report=reports)
+    def error_sent_again(self, report):
+        """The reply was lost: the same token gets the same answer, and nothing counts twice."""
+        who, token, args, reply, at = report
+        if self.now >= at + 60_000 or self.has_jumped:
+            return
+        again = self.both("rate_limit_error", who, token, seen=args["error_id"], **args)
+        if not reply.get("duplicate"):
+            assert again == reply
+
+    @rule(report=reports, who=WORKERS)
+    def error_reported_twice(self, report, who):
+        """Another token, the same failure: it is known."""
+        _, _, args, reply, at = report
+        again = self.both("rate_limit_error", who, seen=args["error_id"], **args)
+        is_remembered = self.now < at + 60_000 and not self.has_jumped
+        if is_remembered and not reply.get("duplicate"):
+            assert again["duplicate"]
+
+    @rule(who=WORKERS)
+    def success(self, who):
+        self.both("success", who, permit_epoch="", permit_run="")
+
+    @rule(who=WORKERS, permit=consumes(permits))
+    def permit_success(self, who, permit):
+        epoch, run = permit["epoch"], permit["run"]
+        before = self.machine.snapshot(self.now)
+        self.both("success", who, permit_epoch=epoch, permit_run=run)
+        if epoch != before["epoch"] or (before["state"] == "closed" and run != before["run"]):
+            assert self.machine.snapshot(self.now)["count"] == before["count"]
+
+    @rule(who=WORKERS, permit=consumes(permits))
+    def permit_release(self, who, permit):
+        self.both("release", who, permit_id=permit["id"])
+
+    @rule()
+    def snapshot(self):
+        self.both("snapshot", "w1")
+
+    @rule(by=OPERATORS, ms=st.sampled_from([0, 1_500, 20_000]))
+    def pause(self, by, ms):
+        assert self.both("pause", by, reason="work", pause_ms=ms)["paused"]
+
+    @rule(by=OPERATORS, verb=st.sampled_from(["resume", "reset", "disable", "enable"]))
+    def order(self, by, verb):
+        reply = self.both(verb, by, reason="because")
+        assert not reply["paused"] or verb == "enable"
+
+    @rule(
+        by=OPERATORS,
+        changes=st.dictionaries(
+            st.sampled_from(["threshold", "mode", "recovery"]), st.none(), min_size=1
+        )
+        | st.fixed_dictionaries({"threshold": st.integers(1, 3)})
+        | st.fixed_dictionaries({"mode": st.sampled_from(["enforce", "shadow"])})
+        | st.fixed_dictionaries({"recovery": st.sampled_from(["probe", "resume"])})
+        | st.fixed_dictionaries({"cooldown_ms": st.sampled_from([500, 4_000])}),
+    )
+    def configure(self, by, changes):
+        self.both("configure", by, changes=json.dumps(changes, sort_keys=True))
+
+    @rule(who=WORKERS, threshold=st.integers(1, 4))
+    def deploy(self, who, threshold):
+        """A new release of the workers declares other settings."""
+        declares = json.dumps({"threshold": threshold, "cooldown_ms": 500 * threshold})
+        self.both("success", who, declares=declares, permit_epoch="", permit_run="")
+
+    @rule(ms=st.sampled_from([1, 400, 1_999, 2_000, 2_001, 3_000, 8_000, 30_000]))
+    def time_passes(self, ms):
+        self.now += ms
+
+    @rule(ms=st.sampled_from([500, 3_600_000]))
+    def clock_jumps_back(self, ms):
+        self.now -= ms
+        self.has_jumped = True
+        self.both("snapshot", "w1")
+        self.latest = (0, 0)
+
+    @rule()
+    def resumes_by_itself(self):
+        """Nobody does anything for the longest pause: the queue is open."""
+        self.now += 20_001
+        view = self.both("snapshot", "w1")
+        assert view["state"] in ("closed", "half-open", "disabled", "forced-open")
+        assert not view["paused"] or "resumes_in_ms" not in view
+
+    @invariant()
+    def one_trip_one_id(self):
+        assert len(self.trip_ids) == len(set(self.trip_ids)) == self.machine.trips
+
+    @invariant()
+    def history_is_whole(self):
+        if hasattr(self, "lua"):
+            written = [event["event"] for event in self.lua.history()]
+            assert written == [step["event"] for step in self.machine.history]
+
+
+# The invariants run before @initialize too.
+Histories.machine = Machine()
+Histories.trip_ids = []
+
+
+@pytest.mark.timeout(300)
+def test_lua_and_the_readable_rules_are_equal(client):
+    Histories.client = client
+    run_state_machine_as_test(
+        Histories, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+    )

@@ -1,0 +1,121 @@
+"""`breaker serve` as a real process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+
+from breaker import Breaker
+from tests.service.running import SERVE, Service, serving
+
+NOBODY = "redis://127.0.0.1:1"
+
+
+@pytest.fixture
+def service(url: str) -> Iterator[Service]:
+    with serving(url) as service:
+        yield service
+
+
+def refused(*options: str, **environment: str) -> tuple[int, str]:
+    run = subprocess.run(
+        [*SERVE, *options],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | environment,
+    )
+    return run.returncode, run.stderr
+
+
+def test_metrics_are_text_unless_openmetrics_is_asked_for(
+    service: Service, url: str, name: str
+) -> None:
+    with Breaker(name, url=url) as paused:
+        paused.pause()
+    status, headers, body = service.get("/metrics")
+    assert status == 200
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert f'breaker_paused{{breaker="{name}"}} 1.0' in body
+    status, headers, body = service.get(
+        "/metrics", accept="application/openmetrics-text; version=1.0.0"
+    )
+    assert status == 200
+    assert headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert "breaker_trips" in {family.name for family in openmetrics(body)}
+
+
+def test_its_metrics_are_the_fleets_and_nothing_else(service: Service) -> None:
+    lines = service.get("/metrics")[2].splitlines()
+    assert all(
+        line.startswith(("breaker_", "# HELP breaker_", "# TYPE breaker_")) for line in lines
+    )
+
+
+def test_health_is_the_processes_and_readiness_the_stores() -> None:
+    with serving(NOBODY) as service:
+        status, headers, body = service.get("/healthz")
+        assert (status, json.loads(body)) == (200, {"status": "alive"})
+        assert headers["content-type"] == "application/json"
+        status, _, body = service.get("/readyz")
+        assert status == 503
+        assert json.loads(body)["status"] == "not ready"
+        assert "127.0.0.1:1" in json.loads(body)["reason"]
+        assert "\nbreaker_store_up 0.0\n" in service.get("/metrics")[2]
+
+
+def test_ready(service: Service) -> None:
+    status, _, body = service.get("/readyz")
+    assert (status, json.loads(body)) == (200, {"status": "ready"})
+
+
+@pytest.mark.parametrize("wanted", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_told(service: Service, wanted: signal.Signals) -> None:
+    assert service.get("/healthz")[0] == 200
+    service.process.send_signal(wanted)
+    _, errors = service.process.communicate(timeout=5)
+    assert service.process.returncode == 0
+    assert errors == ""
+
+
+def test_it_logs_neither_scrapes_nor_health_checks(service: Service) -> None:
+    for path in ("/metrics", "/healthz", "/readyz"):
+        service.get(path)
+    service.process.terminate()
+    assert service.process.communicate(timeout=5)[1] == ""
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, errors = refused("--port", str(port))
+    assert code == 2
+    assert errors == (
+        f"breaker serve: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    )
+
+
+def test_a_host_that_is_not_here_is_one_line() -> None:
+    code, errors = refused("--host", "192.0.2.1", "--port", "0")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "cannot listen on 192.0.2.1:0" in errors
+
+
+def test_a_wrong_url_is_one_line() -> None:
+    code, errors = refused("--url", "http://localhost", "--port", "0")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "it must look like redis://" in errors
+
+
+def test_the_environment_says_where_to_listen() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, errors = refused(BREAKER_SERVE_HOST="127.0.0.2", BREAKER_SERVE_PORT=port)
+    assert code == 2
+    assert f"cannot listen on 127.0.0.2:{port}" in errors

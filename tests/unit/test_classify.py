@@ -1,0 +1,79 @@
+"""429 and Retry-After, on what real clients hand over."""
+
+import io
+import urllib.error
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from email.utils import format_datetime
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from breaker import rate_limit
+
+
+def httpx_error(status, headers=None):
+    request = httpx.Request("GET", "http://localhost")
+    response = httpx.Response(status, headers=headers, request=request)
+    return httpx.HTTPStatusError("no", request=request, response=response)
+
+
+def test_httpx():
+    assert rate_limit(httpx_error(429, {"retry-after": "7"})).retry_after == 7
+    assert rate_limit(httpx_error(429, {"retry-after": "7"}).response).retry_after == 7
+    assert rate_limit(httpx_error(429)).retry_after is None
+    assert rate_limit(httpx_error(503)) is None
+
+
+def test_urllib():
+    headers = Message()
+    headers["Retry-After"] = "2.5"
+    error = urllib.error.HTTPError("http://localhost", 429, "no", headers, io.BytesIO())
+    assert rate_limit(error).retry_after == 2.5
+    error.close()
+
+
+def test_a_false_response_is_read_too():
+    class Response:
+        status_code = 429
+        headers = {b"Retry-After": b"3"}  # noqa: RUF012 - as requests has it
+
+        def __bool__(self):
+            return False
+
+    error = RuntimeError("no")
+    error.response = Response()
+    assert rate_limit(error).retry_after == 3
+
+
+def test_a_date():
+    soon = datetime.now(UTC) + timedelta(seconds=90)
+    wait = rate_limit(httpx_error(429, {"Retry-After": format_datetime(soon, usegmt=True)}))
+    assert 80 < wait.retry_after <= 90
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-5", "nan", "inf", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT"]
+)
+def test_an_unusable_hint_is_none(text):
+    assert rate_limit(httpx_error(429, {"Retry-After": text})).retry_after is None
+
+
+def test_a_hint_is_at_most_a_day():
+    assert rate_limit(httpx_error(429, {"Retry-After": "1e20"})).retry_after == 86_400
+
+
+@pytest.mark.parametrize(
+    "other", [ValueError("429"), None, KeyError(429), SimpleNamespace(status_code="429 ")]
+)
+def test_what_is_none(other):
+    assert rate_limit(other) is None
+
+
+def test_it_never_raises():
+    class Hostile(Exception):
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    assert rate_limit(Hostile()) is None
