@@ -129,9 +129,9 @@ def test_a_users_client_gives_its_connection_data(server, name):
 
 
 def test_a_store_that_is_not_there_is_an_outage(name):
-    with Breaker(name, url="redis://127.0.0.1:1/0") as breaker:
-        with pytest.raises(StoreUnavailable, match=r"redis://127.0.0.1:1/0 does not answer"):
-            breaker.is_paused()
+    says = pytest.raises(StoreUnavailable, match=r"redis://127.0.0.1:1/0 does not answer")
+    with Breaker(name, url="redis://127.0.0.1:1/0") as breaker, says:
+        breaker.is_paused()
 
 
 def test_a_frozen_store_is_an_outage(new_server, name):
@@ -149,18 +149,16 @@ def test_a_frozen_store_is_an_outage(new_server, name):
 
 def test_a_wrong_password_is_no_outage(any_server, name):
     where = any_server.url.partition("//")[2].rpartition("@")[2]
-    with Breaker(name, url=f"redis://nobody:secret@{where}") as breaker:
-        with pytest.raises(StoreRefused) as raised:
-            breaker.status()
+    refused = pytest.raises(StoreRefused)
+    with Breaker(name, url=f"redis://nobody:secret@{where}") as breaker, refused as raised:
+        breaker.status()
     assert "secret" not in str(raised.value)
 
 
 def test_a_key_of_a_wrong_type_changes_nothing(client, url, name):
     client.lpush(f"breaker:{{{name}}}:failures", "not mine")
-    with Breaker(name, url=url) as breaker:
-        with pytest.raises(StoreRefused, match="WRONGTYPE"):
-            for _ in range(5):
-                breaker.record_rate_limit_error()
+    with Breaker(name, url=url) as breaker, pytest.raises(StoreRefused, match="WRONGTYPE"):
+        breaker.record_rate_limit_error()
     assert client.keys(f"breaker:{{{name}}}:state") == []
 
 
