@@ -1,62 +1,121 @@
 """AsyncBreaker: the face for asyncio, and the four functions of `breaker.queues`, awaited."""
 
+import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager
+import uuid
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from breaker.alerts import tell
 from breaker.classify import rate_limit
 from breaker.config import configured
 from breaker.defaults import Defaults
+from breaker.errors import ConfigurationError
 from breaker.model import Grant, Status, Transition
 from breaker.protocol.plans import Plans, Request
+from breaker.protocol.wire import Reply
+from breaker.push import Watch
 from breaker.settings import Options
+from breaker.store.fallback import Fallback
 from breaker.store.run_async import AsyncStore
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-Plan = Generator[Request, Any, Any]
 
 
 class AsyncPermit:
     """Leave to run one job. Report its result once; what comes after the first is ignored."""
 
-    def __init__(
-        self, plans: Plans, run: Callable[[Plan], Awaitable[Any]], grant: Grant
-    ) -> None:
-        self._plans = plans
-        self._run = run
-        self._grant: Grant | None = grant
-        self.id = grant.id
-        self.epoch = grant.epoch
-        self.is_probe = grant.is_probe
+    __slots__ = ("_breaker", "_grant", "_is_open", "_own_id")
+
+    def __init__(self, breaker: "AsyncBreaker", grant: Grant) -> None:
+        self._breaker = breaker
+        self._grant = grant
+        self._is_open = True
+
+    @property
+    def id(self) -> str:
+        """What its error counts as, if no other id is given."""
+        if self._grant.id:
+            return self._grant.id
+        if not hasattr(self, "_own_id"):
+            self._own_id = uuid.uuid4().hex
+        return self._own_id
+
+    @property
+    def epoch(self) -> int:
+        """The number of the last pause before it."""
+        return self._grant.epoch
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the recovery hangs on it."""
+        return self._grant.is_probe
 
     async def success(self) -> None:
         """The job went through: ends the run of errors, closes a recovering breaker."""
-        if grant := self._take():
-            await self._run(self._plans.success(grant))
+        if self._is_open:
+            self._is_open = False
+            watch = self._breaker._watch  # noqa: SLF001 - one class in two
+            if watch is None or not watch.is_quiet():
+                await self._breaker._succeeded(self._grant)  # noqa: SLF001 - one class in two
 
     async def rate_limited(
         self, retry_after: float | None = None, *, error_id: str | None = None
     ) -> Status | None:
         """The upstream said "slow down", and perhaps for how many seconds."""
-        if grant := self._take():
-            plan = self._plans.rate_limit_error(retry_after, error_id, grant)
-            return cast(Status, await self._run(plan))
-        return None
+        if not self._is_open:
+            return None
+        self._is_open = False
+        return await self._breaker._limited(  # noqa: SLF001 - one class in two
+            retry_after, error_id or self.id, self._grant
+        )
 
     async def release(self) -> None:
         """Neither: another error, which says nothing about the upstream's limits."""
-        if grant := self._take():
-            await self._run(self._plans.release(grant))
+        if self._is_open and self._grant.is_probe:
+            await self._breaker._released(self._grant)  # noqa: SLF001 - one class in two
+        self._is_open = False
 
-    def _take(self) -> Grant | None:
-        grant, self._grant = self._grant, None
-        return grant
+
+class AsyncGuard:
+    """Acquires on entering, reports on leaving what came of it."""
+
+    __slots__ = ("_breaker", "_error_id", "_permit", "_timeout")
+
+    def __init__(
+        self, breaker: "AsyncBreaker", timeout: float | None, error_id: str | None
+    ) -> None:
+        self._breaker = breaker
+        self._timeout = timeout
+        self._error_id = error_id
+        self._permit: AsyncPermit | None = None
+
+    async def __aenter__(self) -> AsyncPermit:
+        self._permit = permit = await self._breaker.acquire(self._timeout)
+        return permit
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        permit = self._permit
+        if permit is None:
+            return
+        if error is None:
+            await permit.success()
+            return
+        limited = rate_limit(error)
+        if limited and limited.kind == "rate_limit":
+            await permit.rate_limited(limited.retry_after, error_id=self._error_id)
+        else:
+            await permit.release()
 
 
 class AsyncBreaker:
@@ -68,6 +127,10 @@ class AsyncBreaker:
         redis: a redis-py client to take the connection data from, instead of `url`.
         prefix: what all keys begin with.
         worker: who this is in the evidence (default: host and process id).
+        push: hear of changes by push and answer from memory while that is fresh (at most 2 s
+            old); False asks the store each time.
+        on_store_failure: what a worker goes by while the store is down: "local", a breaker of its
+            own with the same settings; "open", paused; "closed", running; "raise".
         **options: see `breaker.settings.Options`; they become the whole fleet's.
 
     Raises:
@@ -82,26 +145,42 @@ class AsyncBreaker:
         redis: Any = None,
         prefix: str = "breaker",
         worker: str | None = None,
+        push: bool = True,
+        on_store_failure: str = "local",
         **options: Unpack[Options],
     ) -> None:
         config = configured(
-            name, url=url, redis=redis, prefix=prefix, worker=worker, options=options
+            name,
+            url=url,
+            redis=redis,
+            prefix=prefix,
+            worker=worker,
+            on_store_failure=on_store_failure,
+            options=options,
         )
         self.name = name
+        self._watch = Watch(config.target, config.channel, self._view) if push else None
         self._plans = Plans(
             config.keys,
             config.channel,
             config.worker,
             config.settings,
+            watch=self._watch,
             clock=time.monotonic,
             random=random.random,
         )
-        self._store = AsyncStore(config.target, tell)
+        fallback = Fallback(config.on_store_failure, self._plans.last_known)
+        self._store = AsyncStore(config.target, tell, fallback)
 
     # -- workers
 
     async def is_paused(self) -> bool:
         """Whether the queue may not be read now: the check before dequeue."""
+        if self._watch is not None:
+            if self._watch.runs():
+                return False
+            if self._watch.paused_left() is not None:
+                return True
         return await self._run(self._plans.is_paused())
 
     async def wait(self, timeout: float | None = None) -> bool:
@@ -114,34 +193,26 @@ class AsyncBreaker:
         Raises:
             BreakerOpen: none within `timeout` seconds; 0 never waits.
         """
-        return AsyncPermit(
-            self._plans, self._run, await self._run(self._plans.acquire(timeout))
-        )
+        grant = None
+        if (
+            self._watch is not None and timeout is None
+        ):  # else the plan looks, having checked it
+            grant = self._watch.grant()
+        if grant is None:
+            grant = await self._run(self._plans.acquire(timeout))
+        return AsyncPermit(self, grant)
 
-    @asynccontextmanager
-    async def guard(
-        self, timeout: float | None = None, *, error_id: str | None = None
-    ) -> AsyncIterator[AsyncPermit]:
+    def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> AsyncGuard:
         """Acquire, run the block, report what came of it; its exception passes untouched.
 
         Args:
             timeout: seconds to wait for the permit; BreakerOpen after that.
             error_id: what the same failure is called elsewhere, should it be reported twice.
         """
-        permit = await self.acquire(timeout)
-        try:
-            yield permit
-        except BaseException as error:
-            limited = rate_limit(error)
-            if limited and limited.kind == "rate_limit":
-                await permit.rate_limited(limited.retry_after, error_id=error_id)
-            else:
-                await permit.release()
-            raise
-        await permit.success()
+        return AsyncGuard(self, timeout, error_id)
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-        """Guard every call of a coroutine function."""
+        """AsyncGuard every call of a function."""
 
         @wraps(function)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -159,11 +230,12 @@ class AsyncBreaker:
             retry_after: for how many seconds, if it said so.
             error_id: a name for this failure; reported again within a minute it counts once.
         """
-        return await self._run(self._plans.rate_limit_error(retry_after, error_id))
+        return await self._limited(retry_after, error_id, None)
 
     async def record_success(self) -> None:
         """Report that a job went through."""
-        await self._run(self._plans.success())
+        if self._watch is None or not self._watch.is_quiet():
+            await self._succeeded(None)
 
     # -- everybody
 
@@ -174,6 +246,16 @@ class AsyncBreaker:
     async def events(self, limit: int = 100) -> list[Transition]:
         """Read the last transitions, the oldest first."""
         return await self._run(self._plans.events(limit))
+
+    def subscribe(self, callback: Callable[[Status], None]) -> Callable[[], None]:
+        """Call back with the present state, then with every change; returns what ends that.
+
+        The calls come from the thread that feeds all of this process's breakers: be quick, and
+        hand on what takes time. Needs `push`.
+        """
+        if self._watch is None:
+            raise ConfigurationError(["subscribe needs push=True"])
+        return self._watch.subscribe(callback, self._plans.status_of)
 
     # -- operators
 
@@ -206,7 +288,9 @@ class AsyncBreaker:
     # -- life
 
     async def close(self) -> None:
-        """Close the running loop's connections."""
+        """Close the running loop's connections, and end the push where nobody else uses it."""
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.close)
         await self._store.close()
 
     async def __aenter__(self) -> Self:
@@ -214,6 +298,20 @@ class AsyncBreaker:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    async def _succeeded(self, grant: Grant | None) -> None:
+        await self._run(self._plans.success(grant))
+
+    async def _limited(
+        self, retry_after: float | None, error_id: str | None, grant: Grant | None
+    ) -> Status:
+        return await self._run(self._plans.rate_limit_error(retry_after, error_id, grant))
+
+    async def _released(self, grant: Grant) -> None:
+        await self._run(self._plans.release(grant))
+
+    def _view(self) -> Generator[Request, Any, Reply]:
+        return self._plans.view()
 
     async def _run(self, plan: Generator[Request, Any, T]) -> T:
         return await self._store.run(plan)

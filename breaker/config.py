@@ -10,6 +10,7 @@ from breaker.errors import ConfigurationError
 from breaker.protocol.keys import Keys
 from breaker.settings import Settings, name_problems
 from breaker.store.connect import DEFAULT_URL, Target
+from breaker.store.fallback import POLICIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Config:
     worker: str
     settings: Settings
     target: Target
+    on_store_failure: str
 
     @property
     def channel(self) -> str:
@@ -34,6 +36,7 @@ def configured(
     redis: Any,
     prefix: str,
     worker: str | None,
+    on_store_failure: str = "local",
     options: Mapping[str, Any],
 ) -> Config:
     """Check and merge what was given, the environment and the defaults.
@@ -44,6 +47,9 @@ def configured(
     problems = [*name_problems("name", name), *name_problems("prefix", prefix)]
     if worker is not None:
         problems += name_problems("worker", worker)
+    if on_store_failure not in POLICIES:
+        allowed = ", ".join(repr(policy) for policy in POLICIES)
+        problems.append(f"on_store_failure must be one of {allowed}, not {on_store_failure!r}")
     target = settings = None
     try:
         target = find_target(url, redis)
@@ -55,7 +61,9 @@ def configured(
         problems += error.problems
     if problems or target is None or settings is None:
         raise ConfigurationError(problems)
-    return Config(Keys(prefix, str(name)), worker or this_worker(), settings, target)
+    return Config(
+        Keys(prefix, str(name)), worker or this_worker(), settings, target, on_store_failure
+    )
 
 
 def find_target(url: str | None, redis: Any) -> Target:

@@ -19,6 +19,8 @@ def configure(
     redis: Any = None,
     prefix: str = "breaker",
     worker: str | None = None,
+    push: bool = True,
+    on_store_failure: str = "local",
     **options: Unpack[Options],
 ) -> None:
     """Say what the module-level functions, here and in `breaker.aio`, make their breakers from.
@@ -29,8 +31,15 @@ def configure(
         ConfigurationError: naming everything that is wrong.
     """
     global _given, _generation  # noqa: PLW0603 - one configuration per process is the point
-    configured("any", url=url, redis=redis, prefix=prefix, worker=worker, options=options)
-    _given = {"url": url, "redis": redis, "prefix": prefix, "worker": worker, **options}
+    given: dict[str, Any] = {
+        "url": url,
+        "redis": redis,
+        "prefix": prefix,
+        "worker": worker,
+        "on_store_failure": on_store_failure,
+    }
+    configured("any", **given, options=options)
+    _given = {**given, "push": push, **options}
     _generation += 1
 
 

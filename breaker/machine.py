@@ -11,10 +11,12 @@ from typing import Any
 
 Reply = dict[str, Any]
 
+SHARED = ("token", "channel", "who", "settings", "declares")
 REPLY_KEPT = 60_000
 EVIDENCE_KEPT = 10
 # 2 to this power is more than any ratio of max_cooldown to cooldown.
 MOST_DOUBLINGS = 30
+TELL_EVERY = 1000
 # What is left of a pause, as PTTL says it.
 FOREVER = -1
 NOT_PAUSED = -2
@@ -52,6 +54,8 @@ class Machine:
     lease_id: str = ""
     lease_until: int = 0
     shadow_until: int = 0
+    told_run: int = 0
+    told_until: int = 0
     run_retry_after: int = 0
     run_workers: list[str] = field(default_factory=list)
     run_errors: list[Reply] = field(default_factory=list)
@@ -66,6 +70,16 @@ class Machine:
     now: int = 0
     _steps: list[Reply] = field(default_factory=list)
     _is_dirty: bool = False
+    _is_counted: bool = False
+
+    def answer(self, verb: str, now: int, given: Mapping[str, Any]) -> Reply:
+        """Answer a script's call, its arguments by name."""
+        if verb == "snapshot":
+            return self.snapshot(now)
+        own = {name: value for name, value in given.items() if name not in SHARED}
+        shared = Call(given["token"], given["who"], given["settings"], given["declares"])
+        reply: Reply = getattr(self, verb)(now, shared, **own)
+        return reply
 
     # -- workers
 
@@ -73,7 +87,7 @@ class Machine:
         """Leave to run one job."""
         self._begin(now, call)
         state = self._state_now()
-        said: Reply = {"granted": True, "probe": False, "state": state}
+        said: Reply = {"granted": True}
         probes = state == "half-open" and self.settings["recovery"] == "probe"
         if probes and self.lease_id != call.token:
             if self._is_ahead(self.lease_until, self.settings["probe_lease_ms"]):
@@ -85,7 +99,7 @@ class Machine:
         elif self._is_paused():
             said |= {"granted": False, "wait_ms": self._left()}
         said["probe"] = said["granted"] and state == "half-open"
-        return self._end(said | {"epoch": self.epoch, "run": self.run})
+        return self._end(self._brief, said)
 
     def rate_limit_error(
         self, now: int, call: Call, error_id: str, permit_epoch: int | str, retry_after_ms: int
@@ -112,7 +126,7 @@ class Machine:
                 reason = f"{self.count} rate limit errors in a row"
                 self._trip(call, reason, self.run_retry_after)
         own = {"counted": counted, "tripped": self.trips > trips}
-        return self._remember(call, error_id, self._end(self._view() | own))
+        return self._remember(call, error_id, self._end(self._view, own))
 
     def success(
         self, now: int, call: Call, permit_epoch: int | str, permit_run: int | str
@@ -124,7 +138,7 @@ class Machine:
         self._begin(now, call)
         state = self._state_now()
         is_current = permit_epoch in ("", self.epoch)
-        is_of_run = permit_run in ("", self.run)
+        is_of_run = permit_run == "" or int(permit_run) >= self.told_run
         changed = False
         if state == "half-open" and is_current:
             self._end_pause(call, "closed", "closed", "a job went through")
@@ -133,7 +147,7 @@ class Machine:
             self._clear_count()
             self._write(run_errors=[])
             changed = True
-        reply = self._end({"changed": changed})
+        reply = self._end(self._brief, {"changed": changed})
         return self._remember(call, call.token, reply) if changed else reply
 
     def release(self, now: int, call: Call, permit_id: str) -> Reply:
@@ -142,16 +156,16 @@ class Machine:
         changed = self.lease_id == permit_id
         if changed:
             self._write(lease_id="", lease_until=0)
-        return self._end({"changed": changed})
+        return self._end(self._brief, {"changed": changed})
 
     # -- everybody
 
     def snapshot(self, now: int) -> Reply:
         """What there is to know."""
         self.now = now
-        self._steps, self._is_dirty = [], False
+        self._steps, self._is_dirty, self._is_counted = [], False, False
         self._settle()
-        return self._end(None)
+        return self._end(self._view, {})
 
     # -- operators
 
@@ -243,16 +257,21 @@ class Machine:
         till = min(self.now, self.open_until) if self.open_until else self.now
         return self.paused_total + max(0, till - (self.opened_at or 0))
 
-    def _view(self) -> Reply:
-        state = self._state_now()
-        seen: Reply = {
-            "exists": self.incarnation != "",
+    def _brief(self) -> Reply:
+        told: Reply = {
             "version": self.version,
-            "state": state,
+            "state": self._state_now(),
             "paused": self._is_paused(),
             "epoch": self.epoch,
             "run": self.run,
             "count": self.count,
+        }
+        return told | ({"resumes_in_ms": self._left()} if self._left() >= 0 else {})
+
+    def _view(self) -> Reply:
+        state = self._state_now()
+        seen = self._brief() | {
+            "exists": self.incarnation != "",
             "trips": self.trips,
             "rate_limit_errors": self.rate_limit_errors,
             "paused_ms": self._paused_total(),
@@ -261,8 +280,8 @@ class Machine:
             "overrides": self.overrides,
             **self.settings,
         }
-        if self._left() >= 0:
-            seen["resumes_in_ms"] = self._left()
+        if self._is_ahead(self.told_until, TELL_EVERY):
+            seen["untold_for_ms"] = self.told_until - self.now
         if state in ("open", "forced-open", "half-open"):
             seen |= {"opened_at": self.opened_at, "trip_id": self.trip_id}
         lease = self.settings.get("probe_lease_ms", 0)
@@ -340,6 +359,7 @@ class Machine:
     def _add_to_run(self, call: Call, error_id: str, retry_after: int) -> None:
         self.count = self.count + 1
         self.count_until = self.now + self.settings["forget_after_ms"]
+        self._is_counted = True
         if self.count == 1:
             self._write(run=self.run + 1, run_retry_after=0, run_workers=[], run_errors=[])
         error = {
@@ -380,7 +400,7 @@ class Machine:
 
     def _begin(self, now: int, call: Call) -> None:
         self.now, self._call = now, call
-        self._steps, self._is_dirty = [], False
+        self._steps, self._is_dirty, self._is_counted = [], False, False
         if self.incarnation == "":
             self._write(incarnation=call.token)
         self._settle()
@@ -404,23 +424,28 @@ class Machine:
             return before
         self._begin(now, call)
         act()
-        return self._remember(call, call.token, self._end(None, {"changed": bool(self._steps)}))
+        return self._remember(
+            call, call.token, self._end(self._view, {"changed": bool(self._steps)})
+        )
 
-    def _end(self, said: Reply | None, more: Reply | None = None) -> Reply:
+    def _end(self, picture: Callable[[], Reply], said: Reply) -> Reply:
+        is_untold = self._is_counted and self.told_run != self.run
+        if self._steps or (is_untold and not self._is_ahead(self.told_until, TELL_EVERY)):
+            self._write(told_run=self.run, told_until=self.now + TELL_EVERY)
         if self._is_dirty:
             self.version += 1
         for step in self._steps:
             step["version"] = self.version
         self.history += self._steps
-        reply = dict(self._view() if said is None else said) | (more or {})
-        if "version" in reply:
-            reply["version"] = self.version
+        reply = picture() | said
         if self._steps:
             reply["transitions"] = [dict(step) for step in self._steps]
         return reply | ({"incarnation": self.incarnation} if self.incarnation else {})
 
     def _remember(self, call: Call, report_id: str, reply: Reply) -> Reply:
         self.seen[report_id] = (self.now + REPLY_KEPT, call.token, reply)
+        while len(self.seen) > 1 and self.seen[next(iter(self.seen))][0] <= self.now:
+            del self.seen[next(iter(self.seen))]
         return reply
 
     def _repeated(self, call: Call, report_id: str) -> Reply | None:

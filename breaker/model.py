@@ -116,6 +116,7 @@ class Transition:
         incarnation: the random id of the store's state.
         version: the state's version after it.
         id: its place in the event stream; empty in an answer.
+        is_local: made by this worker alone, while the store was down.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Transition:
     incarnation: str = ""
     version: int = 0
     id: str = ""
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,58 +2,116 @@
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Generator, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from breaker.alerts import tell
 from breaker.classify import rate_limit
 from breaker.config import configured
+from breaker.errors import ConfigurationError
 from breaker.model import Grant, Status, Transition
 from breaker.protocol.plans import Plans, Request
+from breaker.protocol.wire import Reply
+from breaker.push import Watch
 from breaker.settings import Options
+from breaker.store.fallback import Fallback
 from breaker.store.run_sync import SyncStore
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-Plan = Generator[Request, Any, Any]
 
 
 class Permit:
     """Leave to run one job. Report its result once; what comes after the first is ignored."""
 
-    def __init__(self, plans: Plans, run: Callable[[Plan], Any], grant: Grant) -> None:
-        self._plans = plans
-        self._run = run
-        self._grant: Grant | None = grant
-        self.id = grant.id
-        self.epoch = grant.epoch
-        self.is_probe = grant.is_probe
+    __slots__ = ("_breaker", "_grant", "_is_open", "_own_id")
+
+    def __init__(self, breaker: "Breaker", grant: Grant) -> None:
+        self._breaker = breaker
+        self._grant = grant
+        self._is_open = True
+
+    @property
+    def id(self) -> str:
+        """What its error counts as, if no other id is given."""
+        if self._grant.id:
+            return self._grant.id
+        if not hasattr(self, "_own_id"):
+            self._own_id = uuid.uuid4().hex
+        return self._own_id
+
+    @property
+    def epoch(self) -> int:
+        """The number of the last pause before it."""
+        return self._grant.epoch
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the recovery hangs on it."""
+        return self._grant.is_probe
 
     def success(self) -> None:
         """The job went through: ends the run of errors, closes a recovering breaker."""
-        if grant := self._take():
-            self._run(self._plans.success(grant))
+        if self._is_open:
+            self._is_open = False
+            watch = self._breaker._watch  # noqa: SLF001 - one class in two
+            if watch is None or not watch.is_quiet():
+                self._breaker._succeeded(self._grant)  # noqa: SLF001 - one class in two
 
     def rate_limited(
         self, retry_after: float | None = None, *, error_id: str | None = None
     ) -> Status | None:
         """The upstream said "slow down", and perhaps for how many seconds."""
-        if grant := self._take():
-            plan = self._plans.rate_limit_error(retry_after, error_id, grant)
-            return cast(Status, self._run(plan))
-        return None
+        if not self._is_open:
+            return None
+        self._is_open = False
+        return self._breaker._limited(  # noqa: SLF001 - one class in two
+            retry_after, error_id or self.id, self._grant
+        )
 
     def release(self) -> None:
         """Neither: another error, which says nothing about the upstream's limits."""
-        if grant := self._take():
-            self._run(self._plans.release(grant))
+        if self._is_open and self._grant.is_probe:
+            self._breaker._released(self._grant)  # noqa: SLF001 - one class in two
+        self._is_open = False
 
-    def _take(self) -> Grant | None:
-        grant, self._grant = self._grant, None
-        return grant
+
+class Guard:
+    """Acquires on entering, reports on leaving what came of it."""
+
+    __slots__ = ("_breaker", "_error_id", "_permit", "_timeout")
+
+    def __init__(self, breaker: "Breaker", timeout: float | None, error_id: str | None) -> None:
+        self._breaker = breaker
+        self._timeout = timeout
+        self._error_id = error_id
+        self._permit: Permit | None = None
+
+    def __enter__(self) -> Permit:
+        self._permit = permit = self._breaker.acquire(self._timeout)
+        return permit
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        permit = self._permit
+        if permit is None:
+            return
+        if error is None:
+            permit.success()
+            return
+        limited = rate_limit(error)
+        if limited and limited.kind == "rate_limit":
+            permit.rate_limited(limited.retry_after, error_id=self._error_id)
+        else:
+            permit.release()
 
 
 class Breaker:
@@ -65,6 +123,10 @@ class Breaker:
         redis: a redis-py client to take the connection data from, instead of `url`.
         prefix: what all keys begin with.
         worker: who this is in the evidence (default: host and process id).
+        push: hear of changes by push and answer from memory while that is fresh (at most 2 s
+            old); False asks the store each time.
+        on_store_failure: what a worker goes by while the store is down: "local", a breaker of its
+            own with the same settings; "open", paused; "closed", running; "raise".
         **options: see `breaker.settings.Options`; they become the whole fleet's.
 
     Raises:
@@ -79,26 +141,42 @@ class Breaker:
         redis: Any = None,
         prefix: str = "breaker",
         worker: str | None = None,
+        push: bool = True,
+        on_store_failure: str = "local",
         **options: Unpack[Options],
     ) -> None:
         config = configured(
-            name, url=url, redis=redis, prefix=prefix, worker=worker, options=options
+            name,
+            url=url,
+            redis=redis,
+            prefix=prefix,
+            worker=worker,
+            on_store_failure=on_store_failure,
+            options=options,
         )
         self.name = name
+        self._watch = Watch(config.target, config.channel, self._view) if push else None
         self._plans = Plans(
             config.keys,
             config.channel,
             config.worker,
             config.settings,
+            watch=self._watch,
             clock=time.monotonic,
             random=random.random,
         )
-        self._store = SyncStore(config.target, tell)
+        fallback = Fallback(config.on_store_failure, self._plans.last_known)
+        self._store = SyncStore(config.target, tell, fallback)
 
     # -- workers
 
     def is_paused(self) -> bool:
         """Whether the queue may not be read now: the check before dequeue."""
+        if self._watch is not None:
+            if self._watch.runs():
+                return False
+            if self._watch.paused_left() is not None:
+                return True
         return self._run(self._plans.is_paused())
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -111,29 +189,23 @@ class Breaker:
         Raises:
             BreakerOpen: none within `timeout` seconds; 0 never waits.
         """
-        return Permit(self._plans, self._run, self._run(self._plans.acquire(timeout)))
+        grant = None
+        if (
+            self._watch is not None and timeout is None
+        ):  # else the plan looks, having checked it
+            grant = self._watch.grant()
+        if grant is None:
+            grant = self._run(self._plans.acquire(timeout))
+        return Permit(self, grant)
 
-    @contextmanager
-    def guard(
-        self, timeout: float | None = None, *, error_id: str | None = None
-    ) -> Iterator[Permit]:
+    def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> Guard:
         """Acquire, run the block, report what came of it; its exception passes untouched.
 
         Args:
             timeout: seconds to wait for the permit; BreakerOpen after that.
             error_id: what the same failure is called elsewhere, should it be reported twice.
         """
-        permit = self.acquire(timeout)
-        try:
-            yield permit
-        except BaseException as error:
-            limited = rate_limit(error)
-            if limited and limited.kind == "rate_limit":
-                permit.rate_limited(limited.retry_after, error_id=error_id)
-            else:
-                permit.release()
-            raise
-        permit.success()
+        return Guard(self, timeout, error_id)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Guard every call of a function."""
@@ -154,11 +226,12 @@ class Breaker:
             retry_after: for how many seconds, if it said so.
             error_id: a name for this failure; reported again within a minute it counts once.
         """
-        return self._run(self._plans.rate_limit_error(retry_after, error_id))
+        return self._limited(retry_after, error_id, None)
 
     def record_success(self) -> None:
         """Report that a job went through."""
-        self._run(self._plans.success())
+        if self._watch is None or not self._watch.is_quiet():
+            self._succeeded(None)
 
     # -- everybody
 
@@ -169,6 +242,16 @@ class Breaker:
     def events(self, limit: int = 100) -> list[Transition]:
         """Read the last transitions, the oldest first."""
         return self._run(self._plans.events(limit))
+
+    def subscribe(self, callback: Callable[[Status], None]) -> Callable[[], None]:
+        """Call back with the present state, then with every change; returns what ends that.
+
+        The calls come from the thread that feeds all of this process's breakers: be quick, and
+        hand on what takes time. Needs `push`.
+        """
+        if self._watch is None:
+            raise ConfigurationError(["subscribe needs push=True"])
+        return self._watch.subscribe(callback, self._plans.status_of)
 
     # -- operators
 
@@ -199,7 +282,9 @@ class Breaker:
     # -- life
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections and end the push, where no other breaker uses them."""
+        if self._watch is not None:
+            self._watch.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -207,6 +292,20 @@ class Breaker:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _succeeded(self, grant: Grant | None) -> None:
+        self._run(self._plans.success(grant))
+
+    def _limited(
+        self, retry_after: float | None, error_id: str | None, grant: Grant | None
+    ) -> Status:
+        return self._run(self._plans.rate_limit_error(retry_after, error_id, grant))
+
+    def _released(self, grant: Grant) -> None:
+        self._run(self._plans.release(grant))
+
+    def _view(self) -> Generator[Request, Any, Reply]:
+        return self._plans.view()
 
     def _run(self, plan: Generator[Request, Any, T]) -> T:
         return self._store.run(plan)

@@ -1,9 +1,10 @@
 -- success: a job went through. Ends the run of errors, and closes a recovering breaker.
 -- KEYS  failures pause state events seen
 -- ARGV  token channel who settings declares permit_epoch permit_run
--- reply changed transitions incarnation
+-- reply changed transitions + the brief view
 -- permit_epoch and permit_run are '' for callers without permits. A job that started before the
--- present run of errors says nothing about it.
+-- present run of errors says nothing about it; which run it started in, its permit says, as far as
+-- workers have been told of runs.
 -- @include settings
 
 local b = begin(KEYS, ARGV)
@@ -16,7 +17,7 @@ local permit_epoch, permit_run = ARGV[6], ARGV[7]
 
 local state = state_of(b)
 local is_current = permit_epoch == '' or tonumber(permit_epoch) == num(b, 'epoch')
-local is_of_run = permit_run == '' or tonumber(permit_run) == num(b, 'run')
+local is_of_run = permit_run == '' or tonumber(permit_run) >= num(b, 'told_run')
 local changed = false
 if state == 'half-open' and is_current then
   end_pause(b, 'closed', 'closed', {reason = 'a job went through'})
@@ -28,5 +29,7 @@ elseif (state == 'closed' or state == 'disabled') and b.count > 0 and is_current
 end
 commit(b)
 
-local reply = answer(b, {changed = changed})
+local said = brief(b)
+said.changed = changed
+local reply = answer(b, said)
 return changed and remember(b, reply) or reply

@@ -7,8 +7,11 @@ __all__ = ["tell"]
 
 
 def tell(transitions: tuple[Transition, ...]) -> None:
-    """Log each transition; alert of a trip. Called once per transition in the whole fleet."""
+    """Log each transition; alert of a trip. Called once per transition in the whole fleet.
+
+    What a worker did alone while the store was down is logged, not alerted: all of them do so.
+    """
     for transition in transitions:
         log.write(transition)
-        if transition.event == "tripped":
+        if transition.event == "tripped" and not transition.is_local:
             sentry.warn(transition)

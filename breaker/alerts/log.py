@@ -27,6 +27,8 @@ def describe(transition: Transition) -> str:
     words = [f"{transition.name}: {transition.event}"]
     if transition.is_shadow:
         words.append("(shadow mode, not paused)")
+    if transition.is_local:
+        words.append("(this worker alone, the store is down)")
     if transition.before and transition.before != transition.after:
         words.append(f"{transition.before} -> {transition.after}")
     if transition.pause is not None:

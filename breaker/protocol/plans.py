@@ -4,11 +4,12 @@ A plan is a generator: it yields what to do (ask a script, send a command, sleep
 transitions), is sent the answer, and returns the result. `breaker.store` has the two drivers.
 """
 
+import math
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from breaker.errors import BreakerOpen, ConfigurationError
 from breaker.model import Grant, Status, Transition
@@ -21,30 +22,76 @@ from breaker.settings import LONGEST, Settings, duration_problems, option_proble
 POLL = 1.0
 # Those who wait for the same moment come back spread over this share of the wait.
 SPREAD = 0.1
+# ... and those whom one change wakes within so many seconds.
+WAKE_SPREAD = 0.05
+# A pause that is known is waited for in spans of so many seconds, between which only local memory
+# is looked at.
+LOOK = 2.0
 ERROR_ID_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Run a script."""
+    """Run a script. `may_guess`: while the store is down, a local answer will do."""
 
     script: Script
     keys: tuple[str, ...]
     args: tuple[str | int, ...]
+    may_guess: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Run a plain command."""
+    """Run a plain command. `may_fail`: the answer is None if the store is down."""
 
     command: tuple[str | int, ...]
+    may_fail: bool = False
+
+
+class Watching(Protocol):
+    """What is known of a breaker without asking; `breaker.push` has it."""
+
+    @property
+    def serial(self) -> int:
+        """Grows with every change."""
+
+    @property
+    def last(self) -> wire.Reply:
+        """What the store last said."""
+
+    @property
+    def told_at(self) -> float:
+        """When it said so, in monotonic seconds."""
+
+    def grant(self) -> Grant | None:
+        """Leave to run a job that needs no asking."""
+
+    def runs(self) -> bool:
+        """Whether the queue is known not to be paused."""
+
+    def paused_left(self) -> float | None:
+        """Seconds that are left of a pause that is known for sure."""
+
+    def introduce(self, incarnation: str) -> None:
+        """This worker has made itself known to the store's present state."""
+
+    def learn(self, reply: wire.Reply) -> None:
+        """Take in an own reply."""
+
+    def notify(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when anything is to be looked at anew; returns what ends that."""
+
+    def wait_for_change(self, serial: int, seconds: float) -> None:
+        """Block until there was a change since `serial`, or for so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait so many seconds."""
+    """Wait so many seconds, or until what is watched has changed since `serial`."""
 
     seconds: float
+    watch: Watching | None = None
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +123,7 @@ class Plans:
         worker: str,
         settings: Settings,
         *,
+        watch: Watching | None = None,
         clock: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
@@ -85,10 +133,13 @@ class Plans:
         self._worker = worker
         self._settings = settings.to_wire()
         self._declaration = settings.to_wire(settings.given) if settings.given else ""
+        self._watch = watch
         self._clock = clock
         self._random = random
         self._declared_for = ""
         self._incarnation = ""
+        self._last_reply: wire.Reply = {}
+        self._last_heard = 0.0
 
     # -- workers
 
@@ -98,10 +149,16 @@ class Plans:
         start = self._clock()
         permit_id = _token()
         while True:
-            reply = yield from self._report("acquire", permit_id)
-            if reply["granted"]:
-                return Grant(permit_id, int(reply["epoch"]), int(reply["run"]), reply["probe"])
-            wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)
+            serial = self._watch.serial if self._watch else 0
+            if self._watch and (grant := self._watch.grant()):
+                return grant
+            wait, reply = self._known_pause()
+            if reply is None:
+                reply = yield from self._report("acquire", permit_id)
+                if reply["granted"]:
+                    run = int(reply["run"])
+                    return Grant(permit_id, int(reply["epoch"]), run, reply["probe"])
+                wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)
             left = self._left(timeout, start)
             if left <= 0:
                 raise BreakerOpen(
@@ -110,25 +167,31 @@ class Plans:
                     epoch=int(reply["epoch"]),
                     state=reply["state"],
                 )
-            yield Sleep(self._pause(wait, left))
+            yield from self._sleep(wait, left, serial)
 
     def wait(self, timeout: float | None) -> Generator[Request, Any, bool]:
         """Wait until the queue may be read."""
         _check_duration("timeout", timeout)
         start = self._clock()
         while True:
-            status = yield from self.status()
-            if not status.is_paused:
+            serial = self._watch.serial if self._watch else 0
+            if self._watch and self._watch.runs():
                 return True
+            wait, reply = self._known_pause()
+            if reply is None:
+                view = yield from self.view(may_guess=True)
+                if not view["paused"]:
+                    return True
+                wait = wire.seconds(view.get("resumes_in_ms"))
             left = self._left(timeout, start)
             if left <= 0:
                 return False
-            yield Sleep(self._pause(status.resumes_in, left))
+            yield from self._sleep(wait, left, serial)
 
     def is_paused(self) -> Generator[Request, Any, bool]:
         """Whether the queue may not be read now."""
-        status = yield from self.status()
-        return status.is_paused
+        view = yield from self.view(may_guess=True)
+        return bool(view["paused"])
 
     def rate_limit_error(
         self, retry_after: float | None, error_id: str | None, grant: Grant | None = None
@@ -164,12 +227,30 @@ class Plans:
         if grant.is_probe:
             yield from self._report("release", _token(), permit_id=grant.id)
 
+    def last_known(self) -> wire.Reply:
+        """What the store last said, with what is left by now of the pause it spoke of."""
+        told, heard = self._last_reply, self._last_heard
+        if self._watch and self._watch.told_at > heard:
+            told, heard = self._watch.last, self._watch.told_at
+        if "resumes_in_ms" not in told:
+            return told
+        left = told["resumes_in_ms"] - (self._clock() - heard) * 1000
+        return told | ({"resumes_in_ms": left} if left > 0 else {"paused": False})
+
     # -- everybody
 
     def status(self) -> Generator[Request, Any, Status]:
         """Read the whole state."""
-        view = yield from self._ask("snapshot", _token(), self._worker)
+        view = yield from self.view()
         return wire.status(self.keys.name, view, self.settings)
+
+    def status_of(self, told: wire.Reply) -> Status:
+        """A Status from a view."""
+        return wire.status(self.keys.name, told, self.settings)
+
+    def view(self, *, may_guess: bool = False) -> Generator[Request, Any, wire.Reply]:
+        """Read the whole state as the wire has it."""
+        return (yield from self._ask("snapshot", _token(), self._worker, may_guess=may_guess))
 
     def events(self, limit: int) -> Generator[Request, Any, list[Transition]]:
         """Read the history, the oldest entry first."""
@@ -218,19 +299,26 @@ class Plans:
         """Ask as a worker: the first time, declare the settings."""
         is_first = self._declared_for == "" or self._declared_for != self._incarnation
         declares = self._declaration if is_first else ""
-        reply = yield from self._ask(name, token, self._worker, seen, declares, args)
+        reply = yield from self._ask(
+            name, token, self._worker, seen, declares, args, may_guess=True
+        )
         yield from self._register(reply)
-        if is_first:
+        if "is_local" not in reply and (is_first or not self._declaration):
             self._declared_for = reply["incarnation"]
+            if self._watch:
+                self._watch.introduce(self._declared_for)
         return reply
 
     def _register(self, reply: wire.Reply) -> Generator[Request, Any, None]:
         """See to it that the name is on the list, once for each life of the store's state."""
-        if reply["incarnation"] != self._incarnation:
-            if self._incarnation:
-                yield Tell((wire.state_lost(self.keys.name, self._incarnation, reply),))
+        if reply["incarnation"] == self._incarnation or "is_local" in reply:
+            return
+        if self._incarnation:
+            yield Tell((wire.state_lost(self.keys.name, self._incarnation, reply),))
+            self._incarnation = ""
+        added = yield Send(("SADD", self.keys.registry, self.keys.name), may_fail=True)
+        if added is not None:
             self._incarnation = reply["incarnation"]
-            yield Send(("SADD", self.keys.registry, self.keys.name))
 
     def _ask(  # noqa: PLR0917 - one caller for each kind of speaker
         self,
@@ -240,6 +328,8 @@ class Plans:
         seen: str = "",
         declares: str = "",
         args: Mapping[str, str | int] = MappingProxyType({}),
+        *,
+        may_guess: bool = False,
     ) -> Generator[Request, Any, wire.Reply]:
         wanted = script(name)
         given: dict[str, str | int] = {
@@ -256,18 +346,40 @@ class Plans:
         keys = tuple(
             self.keys.seen(seen) if key == "seen" else self.keys[key] for key in wanted.keys
         )
-        answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args))
+        answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args), may_guess)
         reply = wire.decode(answer)
+        if "is_local" not in reply and "version" in reply:
+            self._last_reply, self._last_heard = reply, self._clock()
+        if self._watch and "is_local" not in reply and "version" in reply:
+            self._watch.learn(reply)
         if "transitions" in reply:
-            yield Tell(tuple(wire.transition(self.keys.name, t) for t in reply["transitions"]))
+            told = (wire.transition(self.keys.name, step) for step in reply["transitions"])
+            is_local = "is_local" in reply
+            yield Tell(tuple(replace(step, is_local=is_local) for step in told))
         return reply
 
-    def _left(self, timeout: float | None, start: float) -> float:
-        return POLL if timeout is None else timeout - (self._clock() - start)
+    def _known_pause(self) -> tuple[float | None, wire.Reply | None]:
+        """The seconds left of a pause known without asking (None: no end), and what was told."""
+        left = self._watch.paused_left() if self._watch else None
+        if self._watch is None or left is None:
+            return None, None
+        return (None if left == math.inf else left), self._watch.last
 
-    def _pause(self, wait: float | None, left: float) -> float:
-        spread = 1 + SPREAD * self._random()
-        return max(0.0, min((POLL if wait is None else min(wait, POLL)) * spread, left))
+    def _left(self, timeout: float | None, start: float) -> float:
+        return math.inf if timeout is None else timeout - (self._clock() - start)
+
+    def _sleep(
+        self, wait: float | None, left: float, serial: int
+    ) -> Generator[Request, Any, None]:
+        """Sleep towards the end of a pause; whoever must ask then comes a little later."""
+        is_watched = self._watch is not None and self._watch.paused_left() is not None
+        longest = LOOK if is_watched else POLL
+        seconds = (
+            longest if wait is None else min(wait * (1 + SPREAD * self._random()), longest)
+        )
+        yield Sleep(max(0.0, min(seconds, left)), self._watch, serial)
+        if self._watch and self._watch.serial != serial:
+            yield Sleep(max(0.0, min(WAKE_SPREAD * self._random(), left)))
 
 
 _OPTION_NAMES = frozenset(Settings.__dataclass_fields__)

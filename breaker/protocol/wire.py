@@ -11,8 +11,10 @@ from breaker.settings import OPTIONS, Settings
 Reply = dict[str, Any]
 
 
-def decode(reply: bytes | str) -> Reply:
-    """Decode a script's reply."""
+def decode(reply: bytes | str | Reply) -> Reply:
+    """Decode a script's reply; a local answer is one already."""
+    if isinstance(reply, dict):
+        return reply
     answer: Reply = json.loads(reply)
     return answer
 
@@ -67,7 +69,7 @@ def status(name: str, view: Reply, assumed: Settings) -> Status:
         rate_limit_errors=int(view["rate_limit_errors"]),
         paused_seconds=float(view["paused_ms"]) / 1000,
         probe_until=seconds(view.get("lease_left_ms")),
-        overrides=options(json.loads(view.get("overrides", "{}"))),
+        overrides=options(_object(view.get("overrides"))),
         trip_id=view.get("trip_id", ""),
         incarnation=view.get("incarnation", ""),
         version=int(view["version"]),
@@ -96,7 +98,7 @@ def transition(name: str, fields: Mapping[str, Any], event_id: str = "") -> Tran
         evidence=_evidence(fields.get("evidence", "")),
         trip_id=fields.get("trip_id", ""),
         is_shadow="shadow" in fields,
-        settings=options(json.loads(fields.get("settings", "{}"))),
+        settings=options(_object(fields.get("settings"))),
         incarnation=fields.get("incarnation", ""),
         version=int(fields.get("version", 0)),
         id=event_id,
@@ -126,7 +128,14 @@ def events(name: str, entries: Iterable[tuple[Any, Mapping[Any, Any]]]) -> list[
     return found[::-1]
 
 
-def _evidence(encoded: str) -> tuple[Evidence, ...]:
+def _object(encoded: Any) -> Any:
+    """JSON inside JSON; a local answer has it decoded."""
+    return (
+        json.loads(encoded or "{}") if encoded is None or isinstance(encoded, str) else encoded
+    )
+
+
+def _evidence(encoded: Any) -> tuple[Evidence, ...]:
     if not encoded:
         return ()
     return tuple(
@@ -136,5 +145,5 @@ def _evidence(encoded: str) -> tuple[Evidence, ...]:
             at=datetime.fromtimestamp(error["at"] / 1000, UTC),
             retry_after=seconds(error["retry_after_ms"] or None),
         )
-        for error in json.loads(encoded)
+        for error in _object(encoded)
     )

@@ -2,10 +2,13 @@
 
 A user's client is never used as it is, only its connection data: depending on how it was made it
 re-sends a lost command ten times or never and hangs for a minute (redis-py 8). Ours waits a
-quarter of a second and re-sends once, which the scripts' tokens make safe; a process holds at
-most two connections for commands.
+quarter of a second, and re-sends once over a fresh connection if the old one broke, which the
+scripts' tokens make safe; after a time-out it does not, for that would double the wait. A process
+holds at most two connections for commands, whatever the number of its breakers.
 """
 
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -54,6 +57,12 @@ _OUTAGES = (
     "max number of clients",
     "maxmemory",
 )
+_BROKEN = (redis.ConnectionError,)
+_SYNC = {
+    "tcp": redis.connection.Connection,
+    "tls": redis.connection.SSLConnection,
+    "unix": redis.connection.UnixDomainSocketConnection,
+}
 _REFUSALS = ("AUTH", "WRONGPASS", "NOPERM", "NOAUTH", "SSL", "certificate", "invalid username")
 
 Kind = Literal["tcp", "tls", "unix"]
@@ -108,6 +117,11 @@ class Target:
         return cls(kind, tuple(sorted(kept.items())))
 
     @property
+    def identity(self) -> str:
+        """The same for two targets that need no two connections."""
+        return repr((self.kind, self.data))
+
+    @property
     def database(self) -> int:
         """The database's number."""
         return int(dict(self.data).get("db") or 0)
@@ -148,18 +162,55 @@ def without_password(url: str) -> str:
     return f"{scheme}{slashes}{user.partition(':')[0]}:***@{tail}" if at else url
 
 
+_lent: dict[str, tuple[redis.Redis, int]] = {}
+_lock = threading.Lock()
+
+
+def lend(target: Target) -> redis.Redis:
+    """This process's client for a store, shared by all who ask for it."""
+    with _lock:
+        client, users = _lent.get(target.identity, (None, 0))
+        client = client or open_sync(target)
+        _lent[target.identity] = (client, users + 1)
+    return client
+
+
+def give_back(target: Target) -> None:
+    """The last one to give the client back closes its connections."""
+    with _lock:
+        client, users = _lent.pop(target.identity)
+        if users > 1:
+            _lent[target.identity] = (client, users - 1)
+            return
+    client.close()
+    client.connection_pool.disconnect()
+
+
+def open_subscriber(target: Target) -> redis.Redis:
+    """Make a client for one subscription: RESP2, where a PONG comes like a message."""
+    data = _timeouts(target) | {"protocol": 2, "retry": Retry(NoBackoff(), 0)}
+    pool = redis.connection.ConnectionPool(
+        connection_class=_SYNC[target.kind], max_connections=1, **data
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 def open_sync(target: Target) -> redis.Redis:
     """Make a client with our own time-outs, retries and pool."""
-    classes = {
-        "tcp": redis.connection.Connection,
-        "tls": redis.connection.SSLConnection,
-        "unix": redis.connection.UnixDomainSocketConnection,
-    }
     pool = redis.connection.BlockingConnectionPool(
-        connection_class=classes[target.kind],
+        connection_class=_SYNC[target.kind],
         max_connections=CONNECTIONS,
         timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 1, supported_errors=_BROKEN),
         **_timeouts(target),
     )
     return redis.Redis(connection_pool=pool)
@@ -176,7 +227,7 @@ def open_async(target: Target) -> "redis.asyncio.Redis":
         connection_class=classes[target.kind],
         max_connections=CONNECTIONS,
         timeout=TIMEOUT,
-        retry=AsyncRetry(NoBackoff(), 1),
+        retry=AsyncRetry(NoBackoff(), 1, supported_errors=_BROKEN),
         **_timeouts(target),
     )
     return redis.asyncio.Redis(connection_pool=pool)
@@ -187,6 +238,11 @@ def _timeouts(target: Target) -> dict[str, Any]:
     if target.kind != "unix":
         timeouts["socket_connect_timeout"] = TIMEOUT
     return dict(target.data) | timeouts
+
+
+def is_store_error(error: Exception) -> bool:
+    """Whether it is the store's, and not a fault of ours."""
+    return isinstance(error, redis.RedisError | OSError | StoreError)
 
 
 def translate(error: Exception, target: Target) -> StoreError:

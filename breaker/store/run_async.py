@@ -1,6 +1,7 @@
 """Drive a plan with asyncio."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -8,9 +9,12 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 
+from breaker.errors import StoreUnavailable
 from breaker.model import Transition
-from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell
+from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell, Watching
 from breaker.store.connect import Target, open_async, translate
+from breaker.store.fallback import Fallback
+from breaker.store.outage import outage_of
 
 T = TypeVar("T")
 
@@ -18,8 +22,15 @@ T = TypeVar("T")
 class AsyncStore:
     """One store; every event loop has connections of its own to it."""
 
-    def __init__(self, target: Target, tell: Callable[[tuple[Transition, ...]], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        tell: Callable[[tuple[Transition, ...]], None],
+        fallback: Fallback | None = None,
+    ) -> None:
         self.target = target
+        self._outage = outage_of(target)
+        self._fallback = fallback
         self._tell = tell
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
             WeakKeyDictionary()
@@ -43,28 +54,51 @@ class AsyncStore:
         match request:
             case Ask():
                 return await self._ask(request)
-            case Send(command):
-                return await self._command(*command)
+            case Send():
+                return await self._send(request)
+            case Sleep(seconds, watch, serial) if watch is not None:
+                await _wait_for_change(watch, serial, seconds)
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
             case Tell(transitions):
                 await asyncio.to_thread(self._tell, transitions)
         return None
 
+    async def _send(self, send: Send) -> Any:
+        try:
+            return await self._command(*send.command)
+        except StoreUnavailable:
+            if not send.may_fail:
+                raise
+        return None
+
     async def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
-            return await self._command("EVALSHA", ask.script.sha, *sent)
-        except redis.exceptions.NoScriptError:
-            return await self._command("EVAL", ask.script.body, *sent)
+            try:
+                return await self._command("EVALSHA", ask.script.sha, *sent)
+            except redis.exceptions.NoScriptError:
+                return await self._command("EVAL", ask.script.body, *sent)
+        except StoreUnavailable as error:
+            if self._fallback is None or not ask.may_guess:
+                raise
+            given = dict(zip(ask.script.args, ask.args, strict=True))
+            return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
     async def _command(self, *command: str | int) -> Any:
+        self._outage.check()
         try:
-            return await self._client().execute_command(*command)
+            answer = await self._client().execute_command(*command)
         except redis.exceptions.NoScriptError:
+            self._outage.ended()
             raise
         except (redis.RedisError, OSError) as error:
-            raise translate(error, self.target) from error
+            told = translate(error, self.target)
+            if isinstance(told, StoreUnavailable):
+                self._outage.failed(told)
+            raise told from error
+        self._outage.ended()
+        return answer
 
     def _client(self) -> redis.asyncio.Redis:
         loop = asyncio.get_running_loop()
@@ -78,3 +112,22 @@ class AsyncStore:
         if client is not None:
             await client.aclose()
             await client.connection_pool.disconnect()
+
+
+async def _wait_for_change(watch: Watching, serial: int, seconds: float) -> None:
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        # A loop that was closed meanwhile waits for nothing any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(changed.set)
+
+    stop = watch.notify(wake)
+    try:
+        if watch.serial == serial:
+            async with asyncio.timeout(seconds):
+                await changed.wait()
+    except TimeoutError:
+        pass
+    finally:
+        stop()

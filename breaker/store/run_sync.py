@@ -6,9 +6,12 @@ from typing import Any, TypeVar
 
 import redis
 
+from breaker.errors import StoreUnavailable
 from breaker.model import Transition
 from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell
-from breaker.store.connect import Target, open_sync, translate
+from breaker.store.connect import Target, give_back, lend, translate
+from breaker.store.fallback import Fallback
+from breaker.store.outage import outage_of
 
 T = TypeVar("T")
 
@@ -16,10 +19,18 @@ T = TypeVar("T")
 class SyncStore:
     """One store, for the threads of this process."""
 
-    def __init__(self, target: Target, tell: Callable[[tuple[Transition, ...]], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        tell: Callable[[tuple[Transition, ...]], None],
+        fallback: Fallback | None = None,
+    ) -> None:
         self.target = target
+        self._outage = outage_of(target)
+        self._fallback = fallback
         self._tell = tell
-        self._client = open_sync(target)
+        self._client = lend(target)
+        self._is_closed = False
 
     def run(self, plan: Generator[Request, Any, T]) -> T:
         """Do what the plan asks for, until it has its result.
@@ -39,30 +50,54 @@ class SyncStore:
         match request:
             case Ask():
                 return self._ask(request)
-            case Send(command):
-                return self._command(*command)
+            case Send():
+                return self._send(request)
+            case Sleep(seconds, watch, serial) if watch is not None:
+                watch.wait_for_change(serial, seconds)
             case Sleep(seconds):
                 time.sleep(seconds)
             case Tell(transitions):
                 self._tell(transitions)
         return None
 
+    def _send(self, send: Send) -> Any:
+        try:
+            return self._command(*send.command)
+        except StoreUnavailable:
+            if not send.may_fail:
+                raise
+        return None
+
     def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
-            return self._command("EVALSHA", ask.script.sha, *sent)
-        except redis.exceptions.NoScriptError:
-            return self._command("EVAL", ask.script.body, *sent)
+            try:
+                return self._command("EVALSHA", ask.script.sha, *sent)
+            except redis.exceptions.NoScriptError:
+                return self._command("EVAL", ask.script.body, *sent)
+        except StoreUnavailable as error:
+            if self._fallback is None or not ask.may_guess:
+                raise
+            given = dict(zip(ask.script.args, ask.args, strict=True))
+            return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
     def _command(self, *command: str | int) -> Any:
+        self._outage.check()
         try:
-            return self._client.execute_command(*command)
+            answer = self._client.execute_command(*command)
         except redis.exceptions.NoScriptError:
+            self._outage.ended()
             raise
         except (redis.RedisError, OSError) as error:
-            raise translate(error, self.target) from error
+            told = translate(error, self.target)
+            if isinstance(told, StoreUnavailable):
+                self._outage.failed(told)
+            raise told from error
+        self._outage.ended()
+        return answer
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-        self._client.connection_pool.disconnect()
+        """Give the connections back; a second time does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            give_back(self.target)

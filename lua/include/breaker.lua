@@ -77,23 +77,34 @@ local function clear_count(b)
   end
 end
 
-local function view(b)
-  local state = state_of(b)
-  local seen = {
-    exists = b.row.incarnation ~= nil,
+-- Workers may stop sending successes as long as nobody counts errors, so the first error of a run
+-- is pushed to them all; at most one such push a second, or a few per cent of errors would make a
+-- storm of them.
+local TELL_EVERY_MS = 1000
+
+-- What a worker needs to know to go on without asking.
+local function brief(b)
+  return {
     incarnation = b.row.incarnation, version = num(b, 'version'),
-    state = state, paused = is_paused(b), epoch = num(b, 'epoch'), run = num(b, 'run'),
-    count = b.count, reason = b.row.reason, by = b.row.by,
-    trips = num(b, 'trips'), rate_limit_errors = num(b, 'rate_limit_errors'),
-    paused_ms = paused_ms(b), overrides = b.row.overrides,
-    threshold = tonumber(b.row.threshold), cooldown_ms = tonumber(b.row.cooldown_ms),
-    max_cooldown_ms = tonumber(b.row.max_cooldown_ms), recovery = b.row.recovery,
-    mode = b.row.mode, min_workers = tonumber(b.row.min_workers),
-    forget_after_ms = tonumber(b.row.forget_after_ms),
-    probe_lease_ms = tonumber(b.row.probe_lease_ms),
+    state = state_of(b), paused = is_paused(b), epoch = num(b, 'epoch'), run = num(b, 'run'),
+    count = b.count, resumes_in_ms = b.left >= 0 and b.left or nil,
   }
-  if b.left >= 0 then
-    seen.resumes_in_ms = b.left
+end
+
+local function view(b)
+  local seen = brief(b)
+  if is_ahead(b, 'told_until', TELL_EVERY_MS) then
+    seen.untold_for_ms = num(b, 'told_until') - b.now
+  end
+  local state = seen.state
+  seen.exists = b.row.incarnation ~= nil
+  seen.reason, seen.by, seen.overrides = b.row.reason, b.row.by, b.row.overrides
+  seen.trips, seen.rate_limit_errors = num(b, 'trips'), num(b, 'rate_limit_errors')
+  seen.paused_ms = paused_ms(b)
+  seen.recovery, seen.mode = b.row.recovery, b.row.mode
+  for _, option in ipairs({'threshold', 'cooldown_ms', 'max_cooldown_ms', 'min_workers',
+    'forget_after_ms', 'probe_lease_ms'}) do
+    seen[option] = tonumber(b.row[option])
   end
   if state == 'open' or state == 'forced-open' or state == 'half-open' then
     seen.opened_at = tonumber(b.row.opened_at)
@@ -148,10 +159,20 @@ local function write_pause(b)
   end
 end
 
+local function is_run_untold(b)
+  local is_due = not is_ahead(b, 'told_until', TELL_EVERY_MS)
+  return b.added and num(b, 'told_run') ~= num(b, 'run') and is_due
+end
+
 local function commit(b)
   write_count(b)
   write_pause(b)
-  if next(b.dirty) or #b.steps > 0 then
+  local is_news = #b.steps > 0 or is_run_untold(b)
+  if is_news then
+    put(b, 'told_run', num(b, 'run'))
+    put(b, 'told_until', b.now + TELL_EVERY_MS)
+  end
+  if next(b.dirty) then
     put(b, 'version', num(b, 'version') + 1)
     local fields = {}
     for field, value in pairs(b.dirty) do
@@ -160,10 +181,10 @@ local function commit(b)
     end
     redis.call('HSET', b.state_key, unpack(fields))
   end
-  if #b.steps > 0 then
-    for _, step in ipairs(b.steps) do
-      step.version = num(b, 'version')
-    end
+  for _, step in ipairs(b.steps) do
+    step.version = num(b, 'version')
+  end
+  if is_news then
     announce(b)
   end
 end

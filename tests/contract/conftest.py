@@ -7,19 +7,25 @@ from typing import Any
 import pytest
 
 from breaker import AsyncBreaker, Breaker
+from tests.contract.waiting import eventually
 
 
 class Face:
     """Calls a breaker, sync or async, as if it were sync."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, *, push: bool) -> None:
+        self.push = push
         self._loop = asyncio.new_event_loop() if kind == "async" else None
         self._made: list[Any] = []
 
     def breaker(self, name: str, **given: Any) -> "Called":
-        made = (Breaker if self._loop is None else AsyncBreaker)(name, **given)
+        made = (Breaker if self._loop is None else AsyncBreaker)(
+            name, **{"push": self.push, **given}
+        )
         self._made.append(made)
+        if self.push and given.get("push", True):
+            made._watch._pump.wake(is_wanted=True)
+            eventually(lambda: made._watch.staleness is not None and made._watch.last)
         return Called(self, made)
 
     def finish(self, result: Any) -> Any:
@@ -73,9 +79,10 @@ class Called:
         return lambda *args, **given: self.face.finish(found(*args, **given))
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync strict", "sync pushed", "async strict", "async pushed"])
 def face(request):
-    made = Face(request.param)
+    kind, _, how = request.param.partition(" ")
+    made = Face(kind, push=how == "pushed")
     yield made
     made.close()
 

@@ -131,12 +131,12 @@ def test_an_error_in_flight_lengthens_only_if_its_retry_after_reaches_further(ma
 
 @pytest.mark.parametrize("recovery", ["probe", "resume"])
 def test_the_pause_ends_with_its_key_and_nobody_alive(make, client, name, recovery):
-    trip(make(cooldown=LONG, recovery=recovery))
+    trip(make(cooldown=LONG, recovery=recovery, push=False))
     pause = Keys("breaker", name)["pause"]
     assert 0 < client.pttl(pause) <= LONG * 1000
     client.pexpire(pause, 1)
     eventually(lambda: not client.exists(pause))
-    assert not make().is_paused()
+    assert not make(push=False).is_paused()
 
 
 def test_resume_lets_all_through_and_counts_from_none(make):
@@ -417,6 +417,13 @@ def test_shadow_counts_and_tells_but_never_pauses(make):
     assert trip(breaker).trips == 1
 
 
+def test_reset_ends_a_shadow_pause_too(make):
+    breaker = make(mode="shadow", cooldown=LONG)
+    trip(breaker)
+    breaker.reset()
+    assert trip(breaker).trips == 2
+
+
 def test_shadow_ends_a_pause(make):
     breaker = make(cooldown=LONG)
     trip(breaker)
@@ -461,8 +468,12 @@ def test_each_transition_is_published(make, client, name):
         listener.subscribe(channel)
         listener.get_message(timeout=5)
         trip(make(cooldown=LONG))
-        view = json.loads(eventually(lambda: listener.get_message(timeout=1))["data"])
-    assert (view["state"], view["epoch"], view["count"]) == ("open", 1, 5)
+        first, tripped = (
+            json.loads(eventually(lambda: listener.get_message(timeout=1))["data"])
+            for _ in range(2)
+        )
+    assert (first["state"], first["epoch"], first["count"]) == ("closed", 0, 1)
+    assert (tripped["state"], tripped["epoch"], tripped["count"]) == ("open", 1, 5)
 
 
 def test_a_lost_state_is_told(make, client, name, caplog):
@@ -491,7 +502,7 @@ def test_reading_creates_nothing(make, client, name):
 
 
 def test_a_pause_key_set_by_hand_pauses(make, client, name):
-    breaker = make()
+    breaker = make(push=False)
     client.set(Keys("breaker", name)["pause"], "by hand", px=600_000)
     assert breaker.is_paused()
     assert breaker.status().state == "open"

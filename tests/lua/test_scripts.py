@@ -115,6 +115,11 @@ def test_events_are_read_without_a_script():
     assert isinstance(next(plans.events(1)), Send)
 
 
+def test_the_channel_has_the_database_in_its_name():
+    """Pub/sub knows no databases: two applications on one server must not hear each other."""
+    assert Keys("breaker", "q").channel(3) == "breaker:{q}:changes:3"
+
+
 # -- the loader
 
 

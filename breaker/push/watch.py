@@ -1,0 +1,113 @@
+"""What the faces ask instead of the store: a breaker's view, as long as it is fresh."""
+
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from breaker.model import Grant, Status
+from breaker.protocol.wire import Reply
+from breaker.push.pump import TRUST, Plan, pump_for
+from breaker.push.view import View
+from breaker.store.connect import Target
+
+_LOGGER = logging.getLogger("breaker")
+
+
+class Watch:
+    """A breaker's view and the pump that feeds it."""
+
+    def __init__(self, target: Target, channel: str, read: Callable[[], Plan]) -> None:
+        self._pump = pump_for(target)
+        self._channel = channel
+        self._is_closed = False
+        self._view: View = self._pump.add(channel, read)
+
+    def grant(self) -> Grant | None:
+        """Leave to run a job that needs no asking."""
+        if monotonic() < self._pump.fresh_until:
+            return self._view.grant
+        self._pump.wake()
+        return None
+
+    def runs(self) -> bool:
+        """Whether the queue is known not to be paused."""
+        if monotonic() < self._pump.fresh_until:
+            return self._view.runs
+        self._pump.wake()
+        return False
+
+    def is_quiet(self) -> bool:
+        """Whether a success need not be sent."""
+        return self._view.is_quiet and monotonic() < self._pump.fresh_until
+
+    def paused_left(self) -> float | None:
+        """Seconds that are left of a pause that is known for sure."""
+        now = monotonic()
+        if now < self._pump.fresh_until:
+            return self._view.paused_left(now)
+        self._pump.wake()
+        return None
+
+    @property
+    def serial(self) -> int:
+        """Grows with every change."""
+        return self._view.serial
+
+    @property
+    def staleness(self) -> float | None:
+        """Seconds since the store was last known to be heard; None if it is not."""
+        left = self._pump.fresh_until - monotonic()
+        return None if left <= 0 else max(0.0, TRUST - left)
+
+    @property
+    def last(self) -> Reply:
+        """What the store last said; empty if nothing yet."""
+        return self._view.last
+
+    @property
+    def told_at(self) -> float:
+        """When it said so, in monotonic seconds."""
+        return self._view.told_at
+
+    def introduce(self, incarnation: str) -> None:
+        """This worker has made itself known to the store's present state."""
+        self._view.introduce(incarnation)
+
+    def learn(self, reply: Reply) -> None:
+        """Take in an own reply, which is ahead of the push."""
+        self._view.learn(reply, monotonic())
+
+    def subscribe(
+        self, callback: Callable[[Status], None], status_of: Callable[[Reply], Status]
+    ) -> Callable[[], None]:
+        """Call back with the present state as soon as it is known, then with every change."""
+
+        def tell(told: Reply) -> None:
+            try:
+                callback(status_of(told))
+            except Exception:
+                _LOGGER.exception("a subscriber failed")
+
+        self._pump.wake(is_wanted=True)
+        return self._view.listen(tell)
+
+    def notify(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when anything is to be looked at anew; returns what ends that."""
+        return self._view.notify(wake)
+
+    def wait_for_change(self, serial: int, seconds: float) -> None:
+        """Return when there was a change since `serial`, or after so many seconds."""
+        changed = threading.Event()
+        stop = self._view.notify(changed.set)
+        try:
+            if self._view.serial == serial:
+                changed.wait(seconds)
+        finally:
+            stop()
+
+    def close(self) -> None:
+        """Stop watching; a second time does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._pump.remove(self._channel)

@@ -1,0 +1,64 @@
+"""What a worker goes by while the store is down: a breaker of its own, or a fixed answer."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from breaker.errors import StoreUnavailable
+from breaker.machine import FOREVER, Machine
+from breaker.protocol.wire import Reply
+from breaker.settings import OPTIONS
+
+POLICIES = ("local", "open", "closed", "raise")
+
+
+class Fallback:
+    """Answers for the store while it is down.
+
+    Args:
+        policy: "local" counts in memory by the same rules; "open" pauses; "closed" lets all jobs
+            run; "raise" hands the outage on.
+        last_known: what the store last said, with the pause that is left of it by now.
+    """
+
+    def __init__(self, policy: str, last_known: Callable[[], Mapping[str, Any]]) -> None:
+        self._policy = policy
+        self._last_known = last_known
+        self._number = 0
+        self._machine = Machine()
+        self._lock = threading.Lock()
+
+    def answer(
+        self, number: int, verb: str, given: Mapping[str, Any], error: StoreUnavailable
+    ) -> Reply:
+        """Answer a script's call.
+
+        Raises:
+            StoreUnavailable: where that was chosen.
+        """
+        if self._policy == "raise":
+            raise error
+        now = int(time.monotonic() * 1000)
+        with self._lock:
+            if number != self._number:
+                self._number, self._machine = number, self._begin(now)
+            return self._machine.answer(verb, now, given) | {"is_local": True}
+
+    def _begin(self, now: int) -> Machine:
+        """A new outage begins with what was known before it; an open pause stays open."""
+        known = self._last_known()
+        machine = Machine(epoch=int(known.get("epoch", 0)), run=int(known.get("run", 0)))
+        wire_names = [option.wire_name for option in OPTIONS.values()]
+        if all(name in known for name in wire_names):
+            machine.declared = {name: known[name] for name in wire_names}
+            machine.settings = dict(machine.declared)
+        if self._policy == "open" or (known.get("paused") and "resumes_in_ms" not in known):
+            machine.state, machine.pause_until = "forced-open", FOREVER
+        elif self._policy == "closed" or known.get("state") == "disabled":
+            machine.state = "disabled"
+        elif known.get("paused"):
+            left = int(known["resumes_in_ms"])
+            machine.state, machine.pause_until = "open", now + left
+            machine.pause_ms, machine.opened_at, machine.open_until = left, now, now + left
+        return machine

@@ -1,0 +1,101 @@
+"""Around the store stands a breaker of its own: what is down is not asked again at once."""
+
+import logging
+import os
+import random
+import threading
+import time
+
+from breaker.errors import StoreUnavailable
+from breaker.store.connect import Target
+
+SHORTEST = 0.1
+LONGEST = 2.0
+
+_LOGGER = logging.getLogger("breaker")
+
+
+class Outage:
+    """Whether it is worth asking a store; shared by everybody in this process.
+
+    Attributes:
+        number: how many outages there have been, the present one included.
+        is_on: whether there is one now.
+        prober: the thread that finds out whether it is over, so that no job has to wait for that;
+            without one, a caller is let through now and then.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.number = 0
+        self.is_on = False
+        self.prober: int | None = None
+        self._began = 0.0
+        self._failures = 0
+        self._ask_again = 0.0
+        self._says = ""
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Let one caller through now and then, and refuse the others at once.
+
+        Raises:
+            StoreUnavailable: not now.
+        """
+        if not self.is_on:
+            return
+        with self._lock:
+            now = time.monotonic()
+            is_early = now < self._ask_again
+            if self.prober is not None:
+                is_early = self.prober != threading.get_ident()
+            if is_early:
+                raise StoreUnavailable(self._says)
+            self._ask_again = now + LONGEST
+
+    def failed(self, error: StoreUnavailable) -> None:
+        """The store did not answer."""
+        with self._lock:
+            now = time.monotonic()
+            is_new = not self.is_on
+            if is_new:
+                self.is_on, self._began, self._failures = True, now, 0
+                self.number += 1
+            delay = min(LONGEST, SHORTEST * 2**self._failures)
+            self._failures = min(self._failures + 1, 10)
+            self._ask_again = now + delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            self._says = str(error)
+        if is_new:
+            _LOGGER.warning("%s; it is asked again in a while", error)
+
+    def ended(self) -> None:
+        """The store answered."""
+        if not self.is_on:
+            return
+        with self._lock:
+            if not self.is_on:
+                return
+            self.is_on = False
+            lasted = time.monotonic() - self._began
+        _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
+
+    def after_fork(self) -> None:
+        """In a child process the prober is not there, and the lock may be held by nobody."""
+        self._lock, self.prober = threading.Lock(), None
+
+
+_by_store: dict[str, Outage] = {}
+
+
+def outage_of(target: Target) -> Outage:
+    """This process's view of a store's health."""
+    return _by_store.setdefault(target.identity, Outage(target))
+
+
+def _after_fork_in_child() -> None:
+    for outage in _by_store.values():
+        outage.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

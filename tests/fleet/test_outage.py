@@ -1,0 +1,129 @@
+"""The store may die: no job hangs, none fails, and the fleet still stops hammering."""
+
+import time
+
+import pytest
+
+from breaker import AsyncBreaker, Breaker, BreakerOpen, ConfigurationError, StoreUnavailable
+from tests.contract.waiting import eventually
+
+LONG = 600.0
+
+
+class Limited(Exception):
+    status_code = 429
+
+
+@pytest.fixture
+def dead(new_server):
+    """A store that has just died."""
+    server = new_server()
+    server.kill()
+    return server.url
+
+
+def test_a_worker_alone_counts_by_the_same_rules(dead, name, caplog):
+    with Breaker(name, url=dead, threshold=3, cooldown=LONG) as breaker:
+        for _ in range(3):
+            with pytest.raises(Limited), breaker.guard():
+                raise Limited
+        assert breaker.is_paused()
+        with pytest.raises(BreakerOpen):
+            breaker.acquire(timeout=0)
+    assert "this worker alone" in caplog.text
+    assert caplog.text.count("is asked again in a while") == 1
+
+
+async def test_the_async_worker_does_so_too(dead, name):
+    async with AsyncBreaker(name, url=dead, threshold=1, cooldown=LONG) as breaker:
+        assert (await breaker.record_rate_limit_error()).tripped
+        assert await breaker.is_paused()
+
+
+def test_a_known_pause_stays(new_server, name):
+    server = new_server()
+    with Breaker(name, url=server.url, cooldown=LONG) as breaker:
+        for _ in range(5):
+            breaker.record_rate_limit_error()
+        server.kill()
+        eventually(lambda: breaker._watch.staleness is None)
+        assert breaker.is_paused()
+        assert breaker.record_rate_limit_error().resumes_in <= LONG
+
+
+@pytest.mark.parametrize(("policy", "is_paused"), [("open", True), ("closed", False)])
+def test_fixed_answers(dead, name, policy, is_paused):
+    with Breaker(name, url=dead, threshold=1, on_store_failure=policy) as breaker:
+        assert breaker.is_paused() is is_paused
+        breaker.record_rate_limit_error()
+        assert breaker.is_paused() is is_paused
+
+
+def test_raising_is_a_choice(dead, name):
+    with Breaker(name, url=dead, on_store_failure="raise") as breaker:
+        with pytest.raises(StoreUnavailable):
+            breaker.is_paused()
+        with pytest.raises(StoreUnavailable):
+            breaker.acquire()
+
+
+def test_operators_and_readers_are_not_told_guesses(dead, name):
+    with Breaker(name, url=dead) as breaker:
+        for act in (breaker.status, breaker.pause, breaker.resume, breaker.events):
+            with pytest.raises(StoreUnavailable):
+                act()
+
+
+def test_an_unknown_choice_is_refused(name):
+    with pytest.raises(ConfigurationError, match="on_store_failure must be one of 'local'"):
+        Breaker(name, on_store_failure="pray")
+
+
+def test_a_frozen_store_is_asked_by_nobodys_job(new_server, name, monkeypatch):
+    server = new_server()
+    with Breaker(name, url=server.url) as breaker:
+        breaker.acquire().success()
+        eventually(breaker._watch.is_quiet)
+        server.pause()
+        eventually(lambda: breaker._store._outage.is_on)
+        asked = []
+        monkeypatch.setattr(breaker._store._client, "execute_command", asked.append)
+        for _ in range(1000):
+            with breaker.guard():
+                pass
+        assert asked == []
+
+
+def test_the_store_is_right_again_when_it_returns(new_server, name, caplog):
+    server = new_server("--appendonly", "yes", "--appendfsync", "always")
+    with Breaker(name, url=server.url, threshold=3, cooldown=LONG) as breaker:
+        breaker.record_rate_limit_error()
+        server.kill()
+        for _ in range(3):
+            breaker.record_rate_limit_error()
+        assert breaker.is_paused()
+        server.start()
+        eventually(lambda: not breaker.is_paused())
+        # What was counted meanwhile is not told late.
+        assert breaker.status().consecutive_errors == 1
+    assert "answers again after" in caplog.text
+
+
+def test_a_configuration_error_is_no_outage(any_server, name):
+    where = any_server.url.partition("//")[2].rpartition("@")[2]
+    from breaker import StoreRefused
+
+    refused = pytest.raises(StoreRefused)
+    with Breaker(name, url=f"redis://nobody:secret@{where}") as breaker, refused:
+        breaker.is_paused()
+
+
+def test_a_call_has_one_deadline(new_server, name):
+    """Generous here; the benchmark has the figures."""
+    server = new_server()
+    with Breaker(name, url=server.url, push=False) as breaker:
+        breaker.record_success()
+        server.pause()
+        began = time.monotonic()
+        assert not breaker.is_paused()
+        assert time.monotonic() - began < 5
