@@ -68,7 +68,7 @@ spelling: $(DEV)
 # The scripts are checked as the store gets them: a raw file lacks what its includes define.
 lua-check: $(DEV)
 	@if command -v luacheck >/dev/null; then \
-		rm -rf build/lua && $(BIN)/python -m breaker.protocol.scripts --render build/lua \
+		rm -rf build/lua && $(BIN)/python -m breaker.protocol build/lua \
 		&& luacheck --quiet build/lua; \
 	elif [ "$$CI" = true ]; then \
 		echo "luacheck is missing (on Debian: apt install lua-check)" >&2; exit 1; \

@@ -110,10 +110,11 @@ def test_a_stopped_server_leaves_nothing(new_server):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
-def test_a_server_ends_with_the_process_that_started_it():
+def test_a_server_ends_with_the_process_that_started_it(tmp_path):
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER],
         cwd=Path(__file__).parent.parent,
+        env=os.environ | {"TMPDIR": str(tmp_path)},  # a killed process cannot tidy up
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -132,7 +133,7 @@ def test_a_server_that_cannot_start_says_why(new_server):
 
 def test_a_program_of_another_version_is_passed_over(monkeypatch):
     monkeypatch.setattr(servers, "candidates", lambda *_: [Path("/bin/true")])
-    with pytest.raises(servers.MissingFlavourError, match="not a server.*Debian 12"):
+    with pytest.raises(servers.MissingFlavourError, match=r"not a server.*Debian 12"):
         servers.find_binary.__wrapped__("redis-7.0")
 
 

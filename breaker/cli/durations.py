@@ -3,9 +3,9 @@
 import re
 
 _MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhd])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
-_BARE = re.compile(r"\d+(?:\.\d+)?")
+_BARE = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def parse(text: str) -> float:

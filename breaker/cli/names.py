@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from breaker.errors import BreakerError
+from breaker.model import Status
 
 SHOWN = 5
 
@@ -15,8 +16,14 @@ class UnknownBreaker(BreakerError):  # noqa: N818 - says what is, as BreakerOpen
         super().__init__(f"there is no breaker {name!r} yet; {suggestion(name, known)}")
 
 
+def is_known(status: Status) -> bool:
+    """Whether there is such a breaker; a pause alone makes one, also one set by hand."""
+    return status.exists or status.is_paused
+
+
 def suggestion(name: str, known: Sequence[str]) -> str:
     """Name the breakers that may have been meant, or else those there are."""
+    known = [one for one in known if one != name]
     if close := get_close_matches(name, known, cutoff=0.6):
         return f"did you mean {' or '.join(map(repr, close))}?"
     if not known:

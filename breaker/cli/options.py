@@ -9,6 +9,7 @@ import typer
 
 from breaker.cli import durations
 from breaker.cli.session import Session
+from breaker.errors import BreakerError
 
 P = ParamSpec("P")
 
@@ -21,9 +22,24 @@ def parse_duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
+def known_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a breaker, if the store is there to ask."""
+    said = [ctx.params, ctx.parent.params if ctx.parent else {}]
+    url, prefix = (
+        next((one[option] for one in said if one.get(option) is not None), None)
+        for option in ("url", "prefix")
+    )
+    try:
+        with Session(url, prefix) as session:
+            return [name for name in session.fleet.names() if name.startswith(incomplete)]
+    except BreakerError:
+        return []
+
+
 Url = Annotated[
     str | None,
     typer.Option(
+        metavar="URL",
         help="Where Redis or Valkey is: redis://[user:password@]host[:port][/database]. "
         "Without it BREAKER_URL says so, else it is redis://localhost:6379/0.",
         show_default=False,
@@ -31,7 +47,15 @@ Url = Annotated[
 ]
 Prefix = Annotated[
     str | None,
-    typer.Option(help="What all keys begin with; breaker if not given.", show_default=False),
+    typer.Option(
+        metavar="TEXT",
+        help="What all keys begin with; breaker if not given.",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", show_default=False, autocompletion=known_names),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
 
@@ -48,8 +72,9 @@ def command(run: Callable[Concatenate[Session, P], None]) -> Callable[..., None]
         ctx: typer.Context, url: Url, prefix: Prefix, *args: P.args, **kwargs: P.kwargs
     ) -> None:
         before: Session = ctx.obj
-        chosen = Session(url or before.url, prefix or before.prefix)
-        with chosen as session:
+        with Session(
+            before.url if url is None else url, before.prefix if prefix is None else prefix
+        ) as session:
             run(session, *args, **kwargs)
 
     return _offering(with_session, run)

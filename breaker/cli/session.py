@@ -6,7 +6,7 @@ import socket
 from contextlib import ExitStack
 from typing import Self
 
-from breaker.cli.names import UnknownBreaker
+from breaker.cli.names import UnknownBreaker, is_known
 from breaker.fleet import Fleet
 from breaker.model import Status, Transition
 from breaker.sync import Breaker
@@ -43,7 +43,7 @@ class Session:
         """
         with self.breaker(name) as breaker:
             status = breaker.status()
-        if not status.exists:
+        if not is_known(status):
             raise UnknownBreaker(name, self.fleet.names())
         return status
 
@@ -52,12 +52,15 @@ class Session:
         with self.breaker(name) as breaker:
             return breaker.events(limit)
 
-    def command(self, *words: str) -> str:
+    def command(self, verb: str, name: str) -> str:
         """Another command for the same store, ready to be pasted; without the password."""
         options = [] if self.prefix == PREFIX else ["--prefix", self.prefix]
         if self.url is not None:
-            options += ["--url", "..." if "@" in self.url else self.url]
-        return shlex.join(["breaker", *options, *words])
+            data = dict(self.fleet.target.data)
+            has_secret = data.get("username") or data.get("password")
+            options += ["--url", "..." if has_secret else self.url]
+        ends_options = ["--"] if name.startswith("-") else []
+        return shlex.join(["breaker", *options, verb, *ends_options, name])
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +73,6 @@ def operator() -> str:
     """Who steers, where nobody said: user and host."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
+    except (ImportError, KeyError, OSError):  # a container's user may have no name
         user = "unknown"
     return f"{user}@{socket.gethostname()}"

@@ -44,8 +44,12 @@ class Child:
         Raises:
             ChildFailedError: it is not.
         """
-        if self.process.poll() is not None:
-            raise ChildFailedError(f"{self.name} ended by itself:\n{self.said()[-2000:]}")
+        code = self.process.poll()
+        if code is not None:
+            said = self.said()[-2000:] or "It said nothing."
+            raise ChildFailedError(
+                f"{self.name} ended by itself, with exit code {code}. {said}"
+            )
 
     def first_line(self) -> str:
         """Wait for its first line.

@@ -8,14 +8,21 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 TIMEOUT = 10.0
 
 
-def call_upstream(url: str) -> None:
-    """A job of `content`: one call of the upstream.
+def fetch(url: str, method: str = "GET") -> bytes:
+    """Ask the upstream.
 
     Raises:
         urllib.error.HTTPError: it answered 429, or another error.
     """
-    with _OPENER.open(url, timeout=TIMEOUT) as response:
-        response.read()
+    request = urllib.request.Request(url, method=method)  # noqa: S310 - our own, on the loopback
+    with _OPENER.open(request, timeout=TIMEOUT) as response:
+        answer: bytes = response.read()
+        return answer
+
+
+def call_upstream(url: str) -> None:
+    """A job of `content`: one call of the upstream."""
+    fetch(url)
 
 
 def other_work() -> None:

@@ -1,6 +1,6 @@
 """The account of a queue's jobs: each by its id, so that a lost one cannot hide in a sum."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Ledger:
         self.enqueued = 0
         self.done = 0
 
-    def enqueue(self, function: str, arguments: Mapping[str, Any]) -> None:
+    def enqueue(self, function: Callable[..., None], arguments: Mapping[str, Any]) -> None:
         """Add a job. Its number is its id too."""
         self.enqueued += 1
         job = self._queue.enqueue(
@@ -62,9 +62,10 @@ class Ledger:
         self.done += len(finished)
         self._open -= finished
 
-    def waiting(self) -> int:
-        """How many jobs are in the queue."""
-        return int(self._queue.count)
+    def glance(self) -> Tally:
+        """Where the jobs are, cheaply: what is not done or failed is taken to be waiting."""
+        failed = int(self._queue.failed_job_registry.count)
+        return Tally(self.enqueued, self.done, len(self._open) - failed, failed)
 
     def tally(self) -> Tally:
         """Where every job is. Exact while no worker runs."""

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-# Jobs per second, for each worker. A worker manages about nine calls a second, so that the
-# fleet keeps up, and works off a backlog, within the allowance.
-DEMAND = 5.0
+# Per worker and second: jobs of each queue, and calls that the upstream allows by default. A
+# worker manages about nine calls, so that the fleet works off a backlog within the allowance.
+DEMAND = 4.0
 OTHER_DEMAND = 2.0
-ALLOWANCE = 10.0
+ALLOWANCE = 12.0
 # With --forever the allowance runs out again after so many seconds.
 EVERY = 45.0
 
@@ -64,12 +64,11 @@ class Plan:
     def phases(self) -> tuple["Phase", ...]:
         """The parts of the run, in order."""
         lead = self.duration * 0.05
-        without = Phase(False, lead + self.shortage, lead)
         if self.only_without:
-            return (without,)
+            return (Phase(False, self.duration, lead, self.is_endless),)
+        without = Phase(False, lead + self.shortage, lead)
         rest = self.duration - without.length
-        with_breaker = Phase(True, rest, self.duration * 0.13, is_endless=self.is_endless)
-        return (without, with_breaker)
+        return (without, Phase(True, rest, self.duration * 0.13, self.is_endless))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from breaker.demo.bucket import TokenBucket
 
 HOST = "127.0.0.1"
 # How long a call takes that is let through, as it would at a model or a search.
-WORK = 0.1
+WORK = 0.08
 
 
 class Upstream(ThreadingHTTPServer):

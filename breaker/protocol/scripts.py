@@ -1,13 +1,11 @@
 """Find the Lua scripts, splice their includes, read their headers.
 
 A script's header is its signature: `call()` arguments are put in order by it, so a caller and a
-script that disagree fail at once. `python -m breaker.protocol.scripts --render DIR` writes every
-script as the store sees it.
+script that disagree fail at once.
 """
 
 import hashlib
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -126,7 +124,3 @@ def render(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in script_names():
         (folder / f"{name}.lua").write_text(build(name).body, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    render(Path(sys.argv[sys.argv.index("--render") + 1]))

@@ -86,7 +86,7 @@ def test_a_frozen_store_is_asked_by_nobodys_job(new_server, name, monkeypatch):
         eventually(breaker._watch.is_quiet)
         server.pause()
         eventually(lambda: breaker._store._outage.is_on)
-        asked = []
+        asked: list[object] = []
         monkeypatch.setattr(breaker._store._client, "execute_command", asked.append)
         for _ in range(1000):
             with breaker.guard():

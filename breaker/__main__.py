@@ -1,0 +1,5 @@
+"""`python -m breaker` is the command `breaker`."""
+
+from breaker.cli import main
+
+main()

@@ -1,0 +1,136 @@
+"""What `breaker doctor` makes of a server's own account of itself (INFO)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from breaker.cli.durations import exact
+
+OLDEST = (6, 2)
+# Seconds: what is slow within a time-out of 250 ms, and what is more than an imprecise clock.
+SLOW = 0.05
+SKEWED = 2.0
+FULL = 0.9
+
+Info = Mapping[str, Any]
+
+
+class Level(StrEnum):
+    """How good or bad."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        level: how good or bad it is.
+        message: what was found.
+        advice: what to do, if anything.
+    """
+
+    name: str
+    level: Level
+    message: str
+    advice: str = ""
+
+
+def latency(seconds: float) -> Check:
+    """How fast it answers."""
+    shown = f"answers in {seconds * 1000:.1f} ms"
+    if seconds <= SLOW:
+        return Check("connection", Level.OK, shown)
+    advice = "workers give up after 250 ms; put the store nearer to them"
+    return Check("connection", Level.WARN, shown, advice)
+
+
+def server(info: Info) -> Check:
+    """Which kind, which version."""
+    kind = "Valkey" if "valkey_version" in info else "Redis"
+    shown = f"{kind} {info.get('valkey_version') or info.get('redis_version')}"
+    version = tuple(
+        int(part) for part in re.findall(r"\d+", str(info.get("redis_version")))[:2]
+    )
+    if version >= OLDEST:
+        return Check("server", Level.OK, shown)
+    return Check("server", Level.FAIL, shown, "Redis 6.2 or newer, or Valkey, is needed")
+
+
+def mode(info: Info) -> Check:
+    """Whether it is a single server."""
+    found = str(info.get("redis_mode", "standalone"))
+    if found == "standalone":
+        return Check("mode", Level.OK, "a single server")
+    advice = {
+        "cluster": "not supported yet: use a server with cluster mode off",
+        "sentinel": "this only watches the store: use the URL of the primary",
+    }
+    return Check("mode", Level.FAIL, f"in {found} mode", advice.get(found, "not supported"))
+
+
+def role(info: Info) -> Check:
+    """Whether it may be written to."""
+    if info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        return Check("role", Level.FAIL, "a replica", f"use the URL of its primary, {primary}")
+    return Check("role", Level.OK, "primary")
+
+
+def replicas(info: Info) -> Check:
+    """What a failover may lose."""
+    count = int(info.get("connected_slaves", 0))
+    if not count:
+        return Check("replicas", Level.OK, "none")
+    shown = f"{count}; a failover may lose the last moment"
+    if "min_slaves_good_slaves" in info:
+        return Check("replicas", Level.OK, shown)
+    return Check("replicas", Level.OK, shown, "min-replicas-to-write 1 makes that less")
+
+
+def persistence(info: Info) -> Check:
+    """What a crash may lose."""
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        advice = "see the server's log: it may refuse writes (MISCONF) until one succeeds"
+        return Check("persistence", Level.WARN, "the last snapshot failed", advice)
+    if int(info.get("aof_enabled", 0)):
+        return Check("persistence", Level.OK, "append-only file")
+    shown = "no append-only file: after a crash, breakers may start anew and closed"
+    return Check("persistence", Level.OK, shown, "appendonly yes keeps pauses and counts")
+
+
+def memory(info: Info) -> Iterator[Check]:
+    """Whether the store drops keys, and how much room there is."""
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        yield Check("eviction", Level.OK, policy)
+    else:
+        shown = f"maxmemory-policy is {policy}: a full store drops pauses and counts"
+        advice = "set it to noeviction, or give the breakers a store of their own"
+        yield Check("eviction", Level.WARN, shown, advice)
+    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    shown = f"{_megabytes(used)} used of {_megabytes(limit)}" if limit else "no limit"
+    if limit and used > FULL * limit:
+        advice = "when it is full no breaker can trip: make room or raise maxmemory"
+        yield Check("memory", Level.WARN, shown, advice)
+    else:
+        yield Check("memory", Level.OK, shown)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_048_576:.1f} MB"
+
+
+def clock(ahead: float) -> Check:
+    """How far the store's clock is from this machine's."""
+    if abs(ahead) <= SKEWED:
+        return Check("clock", Level.OK, f"{abs(ahead) * 1000:.0f} ms from this machine's")
+    shown = f"the store's clock is {exact(abs(round(ahead)))} {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    advice = "breakers go by the store's alone, but times shown are off: set both by NTP"
+    return Check("clock", Level.WARN, shown, advice)

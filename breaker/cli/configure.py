@@ -1,0 +1,94 @@
+"""`breaker set`: options for the whole fleet, over what its workers declare."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from breaker.cli import durations
+from breaker.cli.options import AsJson, command, known_names
+from breaker.cli.session import Session, operator
+from breaker.cli.steer import All, By, aim, carry_out
+from breaker.errors import ConfigurationError
+from breaker.model import Status
+from breaker.settings import OPTIONS, option_problems
+
+
+@command
+def set_options(
+    session: Session,
+    *,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME OPTION=VALUE...", show_default=False, autocompletion=known_names
+        ),
+    ] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTION",
+            help="Take one back to what the workers declare.",
+            show_default=False,
+        ),
+    ] = None,
+    by: By = "",
+    every: All = False,
+    json: AsJson = False,
+) -> None:
+    """Set options for the whole fleet: threshold=10 cooldown=5m.
+
+    They hold at once, over what the workers declare, until they are taken back. An option without a value, as in `threshold=`, is what the workers declare again.
+    """
+    name, assignments = _split(words or [], every=every)
+    changes = dict(_read(assignments)) | dict.fromkeys(unset or [])
+    if not changes:
+        raise ConfigurationError(
+            [f"say what to set, as in threshold=10; there are {_OPTION_LIST}"]
+        )
+    targets = aim(session, name, every=every)
+    _check(targets, changes)
+    who = by or operator()
+    carry_out(session, targets, lambda it: it.configure(changes, who), json=json, every=every)
+
+
+_OPTION_LIST = ", ".join(OPTIONS)
+
+
+def _split(words: Sequence[str], *, every: bool) -> tuple[str | None, Sequence[str]]:
+    """The name, unless all are meant, and the assignments."""
+    if every:
+        return None, words
+    if not words or words[0].partition("=")[0] in OPTIONS:
+        raise ConfigurationError(["name a breaker before its options, or give --all"])
+    return words[0], words[1:]
+
+
+def _read(assignments: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    problems = [f"{word!r} is no OPTION=VALUE" for word in assignments if "=" not in word]
+    if problems:
+        raise ConfigurationError(problems)
+    for word in assignments:
+        name, _, text = word.partition("=")
+        yield name, _value(name, text) if text else None
+
+
+def _value(name: str, text: str) -> Any:
+    """The value meant; the text as it is where it is none, for `option_problems` to name it."""
+    with suppress(KeyError, ValueError):
+        option = OPTIONS[name]
+        return option.read(durations.parse(text) if option.is_duration else text)
+    return text
+
+
+def _check(targets: Sequence[Status], changes: Mapping[str, Any]) -> None:
+    """Refuse before the first breaker is changed what any of them would refuse."""
+    unknown = [name for name in changes if name not in OPTIONS]
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    problems = list(option_problems(dict.fromkeys(unknown, "")))
+    for status in targets:
+        current = {name: getattr(status, name) for name in ("cooldown", "max_cooldown")}
+        problems += option_problems(wanted, current)
+    if problems:
+        raise ConfigurationError(list(dict.fromkeys(problems)))

@@ -1,0 +1,245 @@
+"""`breaker doctor`: whether the store will do what breakers need, and what to do if not."""
+
+import shlex
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+import redis
+import typer
+from rich.text import Text
+
+from breaker.alerts import tell
+from breaker.cli import as_json, checks, show
+from breaker.cli.checks import Check, Level
+from breaker.cli.exits import Exit
+from breaker.cli.options import AsJson, command
+from breaker.cli.permissions import remedy
+from breaker.cli.rehearsal import Rehearsal, Trouble
+from breaker.cli.session import Session
+from breaker.errors import ConfigurationError, StoreError, StoreRefused
+from breaker.protocol.keys import Keys, registry
+from breaker.protocol.wire import text
+from breaker.store.connect import Target, open_sync, translate
+from breaker.store.run_sync import SyncStore
+
+SCHEMA = "1"
+PINGS = 5
+# Names looked at one by one, and names shown.
+LOOKED_AT = 1000
+SHOWN = 5
+ODD = {
+    "the state is gone": "flushed, evicted or failed over; the next job makes a new one",
+    "the state is no hash": "something else has used this key: delete it",
+    "the state was written by another release": "upgrade: pip install -U fleet-breaker",
+}
+STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+
+
+@command
+def doctor(session: Session, json: AsJson = False) -> None:
+    """Check the store: connection, version, permissions, memory, clock."""
+    found: list[Check] = []
+    for check in examine(session):
+        found.append(check)
+        if not json:
+            show.lines(as_lines(check))
+    failed = any(check.level is Level.FAIL for check in found)
+    if json:
+        answer = {"ok": not failed, "checks": [asdict(check) for check in found]}
+        show.lines([as_json.pretty(answer)])
+    if failed:
+        raise typer.Exit(Exit.FAILED)
+
+
+def as_lines(check: Check) -> Iterator[Text]:
+    """What was found; on a terminal what to do stands below it."""
+    line = Text.assemble(
+        (f"{check.level:<6}", STYLES[check.level]), (f"{check.name:<13}", "bold")
+    )
+    line.append(show.clean(check.message))
+    if not check.advice:
+        yield line
+    elif show.screen().is_terminal:
+        yield line
+        yield Text(f"{'':<19}{show.clean(check.advice)}", "dim")
+    else:
+        yield line.append(f"; {show.clean(check.advice)}")
+
+
+def examine(session: Session) -> Iterator[Check]:
+    """Yield what was found, one thing after another, until nothing more can be."""
+    try:
+        target = session.fleet.target
+    except ConfigurationError as error:
+        yield Check("url", Level.FAIL, str(error), "set --url or BREAKER_URL")
+        return
+    yield Check("url", Level.OK, str(target))
+    with closing(open_sync(target)) as client, closing(SyncStore(target, tell)) as store:
+        yield from Examination(target, session.prefix, client, store).run()
+
+
+class Examination:
+    """The look at one store."""
+
+    def __init__(
+        self, target: Target, prefix: str, client: redis.Redis, store: SyncStore
+    ) -> None:
+        self.target = target
+        self.prefix = prefix
+        self.client = client
+        self.rehearsal = Rehearsal(store, prefix)
+
+    def run(self) -> Iterator[Check]:
+        """Yield all checks; where one cannot be made, why."""
+        connected = list(self._look("connection", self.connection))
+        yield from connected
+        if any(check.level is Level.FAIL for check in connected):
+            return
+        yield from self._look("info", self.account)
+        yield from self._look("clock", self.clock)
+        yield from self._look("scripts", self.scripts)
+        yield from self._look("names", self.names)
+        yield from self._look("push", self.push)
+        yield from self._look("breakers", self.breakers)
+
+    def _look(self, name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+        try:
+            yield from look()
+        except (redis.RedisError, OSError) as error:
+            said = translate(error, self.target)
+            yield Check(name, Level.FAIL, str(said).rstrip("."), self._advice(said))
+
+    def _advice(self, error: StoreError) -> str:
+        if rule := self._remedy(str(error)):
+            return rule
+        if isinstance(error, StoreRefused):
+            return "are user, password and scheme (rediss:// is for TLS) of the URL right?"
+        return "does it run there, may this machine reach it, does it want TLS (rediss://)?"
+
+    def _remedy(self, error: str) -> str:
+        return remedy(error, self._user, self.prefix)
+
+    @property
+    def _user(self) -> str:
+        return str(dict(self.target.data).get("username") or "default")
+
+    def connection(self) -> Iterator[Check]:
+        """Whether it answers, and how fast."""
+        took = []
+        for _ in range(PINGS):
+            start = time.monotonic()
+            self.client.ping()
+            took.append(time.monotonic() - start)
+        yield checks.latency(statistics.median(took))
+
+    def account(self) -> Iterator[Check]:
+        """What the server says of itself."""
+        try:
+            info: dict[str, Any] = self.client.info()
+        except redis.exceptions.NoPermissionError:
+            missed = "version, role and memory could not be checked"
+            yield Check("info", Level.WARN, missed, f"ACL SETUSER {self._user} +info")
+            return
+        for check in (
+            checks.server,
+            checks.mode,
+            checks.role,
+            checks.replicas,
+            checks.persistence,
+        ):
+            yield check(info)
+        yield from checks.memory(info)
+
+    def clock(self) -> Iterator[Check]:
+        """How far the clocks are from each other."""
+        before = time.time()
+        seconds, microseconds = self.client.time()
+        yield checks.clock(seconds + microseconds / 1e6 - (before + time.time()) / 2)
+
+    def scripts(self) -> Iterator[Check]:
+        """Whether every script may do all that it does."""
+        # The rehearsal sends a script's text only if the store does not have it yet.
+        self.client.eval("return 1", 0)
+        try:
+            troubles = list(self.rehearsal.troubles())
+        finally:
+            left = self._cleaned_up()
+        yield from self._verdicts(troubles)
+        if left:
+            yield Check(
+                "cleanup", Level.WARN, "scratch keys are left", f"DEL {shlex.join(left)}"
+            )
+
+    def _cleaned_up(self) -> list[str]:
+        """Remove the scratch keys; return those that could not be."""
+        left = []
+        for key in sorted(self.rehearsal.touched):
+            try:
+                self.client.delete(key)
+            except redis.RedisError:
+                left.append(key)
+        return left
+
+    def _verdicts(self, troubles: list[Trouble]) -> Iterator[Check]:
+        if not troubles:
+            yield Check("scripts", Level.OK, "each of them ran and may do all that it does")
+        scripts: dict[str, set[str]] = defaultdict(set)
+        for trouble in troubles:
+            denied = f"the user {self._user!r} may not run {trouble.command}"
+            said = denied if trouble.command else trouble.reason.rstrip(".")
+            scripts[said].add(f"{trouble.script}.lua" if trouble.script else "events")
+        rule = self._remedy(" ".join(trouble.reason for trouble in troubles))
+        for said, names in scripts.items():
+            yield Check("scripts", Level.FAIL, f"{said} (in {', '.join(sorted(names))})", rule)
+
+    def names(self) -> Iterator[Check]:
+        """Whether the list of names may be read and added to."""
+        listed = registry(self.prefix)
+        known = self.client.smembers(listed)
+        if known:  # others read this list: adding what is on it leaves no trace
+            self.client.sadd(listed, next(iter(known)))
+        else:
+            self.client.srem(listed, self.rehearsal.name)
+            self.client.sadd(listed, self.rehearsal.name)
+            self.client.srem(listed, self.rehearsal.name)
+        yield Check("names", Level.OK, f"the set {listed} can be read and added to")
+
+    def push(self) -> Iterator[Check]:
+        """Whether workers may listen for changes."""
+        channel = Keys(self.prefix, "doctor").channel(self.target.database)
+        with closing(self.client.pubsub()) as listener:
+            listener.subscribe(channel)
+            listener.get_message(timeout=0.25)
+        yield Check("push", Level.OK, "may listen for changes")
+
+    def breakers(self) -> Iterator[Check]:
+        """Whether what is stored is what this release writes."""
+        known = sorted(map(text, self.client.smembers(registry(self.prefix))))
+        odd: dict[str, list[str]] = defaultdict(list)
+        for name in known[:LOOKED_AT]:
+            odd[self._oddity(name)].append(name)
+        for oddity in filter(None, odd):
+            names = odd[oddity]
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            yield Check(
+                "breakers",
+                Level.WARN,
+                f"{', '.join(names[:SHOWN])}{more}: {oddity}",
+                ODD[oddity],
+            )
+        yield Check("breakers", Level.OK, f"{len(known)} known")
+
+    def _oddity(self, name: str) -> str:
+        try:
+            state = self.client.hgetall(Keys(self.prefix, name)["state"])
+        except redis.exceptions.ResponseError:
+            return "the state is no hash"
+        if not state:
+            return "the state is gone"
+        schema = text(state.get(b"schema", b"?"))
+        return "" if schema == SCHEMA else "the state was written by another release"

@@ -1,0 +1,132 @@
+"""`breaker events`: what has happened, of one breaker or of all; and what happens next."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from breaker.cli import as_json, durations, show
+from breaker.cli.options import AsJson, Name, command
+from breaker.cli.pulse import Edition, Outages, beats, edition
+from breaker.cli.session import Session
+from breaker.errors import StoreUnavailable
+from breaker.model import Status, Transition
+from breaker.settings import OPTIONS
+
+HEAD = ("TIME", "BREAKER", "EVENT", "STATE", "FOR", "WHY")
+LEAST = (12, 12, 10, 22, 6)
+STYLES = {"tripped": "bold red", "paused": "bold red", "state-lost": "bold yellow"}
+KEPT = 1000
+INTERVAL = 0.5
+
+
+@command
+def events(
+    session: Session,
+    *,
+    name: Name = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=KEPT, metavar="NUMBER", help="How many of the last.")
+    ] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show what has happened, the latest last.
+
+    With --json each is an object on a line of its own.
+    """
+    names = session.fleet.names() if name is None else [session.status(name).name]
+    found = merged(event for one in names for event in session.events(one, limit))
+    with suppress(KeyboardInterrupt):
+        show.lines(as_lines(found[-limit:], json=json, head=HEAD))
+        if follow:
+            for new in tail(session, name, found):
+                show.lines(as_lines(new, json=json))
+        elif not found and not json:
+            show.note("nothing has happened yet")
+
+
+def merged(found: Iterable[Transition]) -> list[Transition]:
+    """In the order they happened in."""
+    return sorted(found, key=place)
+
+
+def place(event: Transition) -> tuple[int, ...]:
+    """Its place in time: an id in the stream is the store's clock and a counter."""
+    return tuple(int(part) for part in event.id.split("-"))
+
+
+def tail(
+    session: Session, name: str | None, known: Iterable[Transition]
+) -> Iterator[list[Transition]]:
+    """Yield what happens next, to one breaker or to all, as it is seen."""
+    marks = {event.name: place(event) for event in known}
+    read: dict[str, Edition] = {}
+    outages = Outages()
+    for beat in beats(session.fleet, INTERVAL):
+        if news := outages.news(beat):
+            show.note(news)
+        grown = [one for one in meant(beat, name) if read.get(one.name) != edition(one)]
+        with suppress(StoreUnavailable):  # then the next beat reads them
+            new = merged(
+                event
+                for one in grown
+                for event in since(session, one.name, marks.get(one.name, ()))
+            )
+            read |= {one.name: edition(one) for one in grown}
+            marks |= {event.name: place(event) for event in new}
+            yield new
+
+
+def meant(beat: list[Status] | StoreUnavailable, name: str | None) -> list[Status]:
+    """The breakers to follow."""
+    if isinstance(beat, StoreUnavailable):
+        return []
+    return [one for one in beat if name in (None, one.name)]
+
+
+def since(session: Session, name: str, mark: tuple[int, ...]) -> list[Transition]:
+    """What came after the mark; few at first, for it rarely is more."""
+    new: list[Transition] = []
+    for limit in (10, KEPT):
+        new = [event for event in session.events(name, limit) if place(event) > mark]
+        if len(new) < limit:
+            break
+    return new
+
+
+def as_lines(
+    found: Sequence[Transition], *, json: bool, head: Sequence[str] = ()
+) -> Sequence[Text | str]:
+    """A line each; for people with columns that stay where they are."""
+    if json:
+        return [as_json.line(asdict(event)) for event in found]
+    return show.columns(map(row, found), head, LEAST)
+
+
+def row(event: Transition) -> list[Text | str]:
+    """One event among many."""
+    shadow = " (shadow)" if event.is_shadow else ""
+    moved = f"{event.before} -> {event.after}" if event.before != event.after else event.after
+    return [
+        show.clock(event.at),
+        Text(show.clean(event.name), "bold"),
+        Text(show.clean(event.event) + shadow, STYLES.get(event.event, "")),
+        show.clean(moved),
+        "" if event.pause is None else durations.exact(event.pause),
+        show.clean(" ".join(reasons(event))),
+    ]
+
+
+def reasons(event: Transition) -> Iterator[str]:
+    """Why it happened, what was set, who did it."""
+    if event.reason:
+        yield event.reason
+    for name, value in event.settings.items():
+        shown = durations.exact(value) if OPTIONS[name].is_duration else value
+        yield f"{name}={shown}"
+    if event.by:
+        yield f"(by {event.by})"

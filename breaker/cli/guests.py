@@ -1,0 +1,67 @@
+"""Commands that need more than the command line does: they are imported when they are called."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, cast
+
+import typer
+
+from breaker.cli import show
+from breaker.cli.exits import Exit
+from breaker.cli.session import PREFIX, Session
+
+# Everything behind the name is the guest's, --help too.
+CONTEXT = {
+    "allow_extra_args": True,
+    "allow_interspersed_args": False,
+    "help_option_names": [],
+    "ignore_unknown_options": True,
+}
+
+
+def demo(ctx: typer.Context) -> None:
+    """Watch a fleet meet a rate limit, on this machine."""
+    _host(ctx, "demo")
+
+
+def serve(ctx: typer.Context) -> None:
+    """Serve metrics, the page and the API over HTTP."""
+    _host(ctx, "service", "serve")
+
+
+def _host(ctx: typer.Context, package: str, name: str = "") -> None:
+    name = name or package
+    app = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    app.command(name)(_load(f"breaker.{package}.command", name, extra=package))
+    command = cast("Any", typer.main.get_command(app))
+    taken = {option for parameter in command.params for option in parameter.opts}
+    code = command.main(
+        args=[*_passed_on(ctx.obj, taken), *ctx.args],
+        prog_name=ctx.command_path,
+        standalone_mode=False,
+    )
+    raise typer.Exit(code if isinstance(code, int) else 0)
+
+
+def _load(module: str, name: str, *, extra: str) -> Callable[..., Any]:
+    try:
+        return cast("Callable[..., Any]", getattr(import_module(module), name))
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "breaker":
+            raise
+        show.note(f"breaker {name} needs: pip install 'fleet-breaker[{extra}]'")
+        raise typer.Exit(Exit.FAILED) from None
+
+
+def _passed_on(session: Session, taken: set[str]) -> list[str]:
+    """What stood before the command's name, for a guest that takes it there."""
+    given = {"--url": session.url, "--prefix": session.prefix}
+    defaults = {"--url": None, "--prefix": PREFIX}
+    return [
+        word
+        for option, value in given.items()
+        if value is not None and value != defaults[option] and option in taken
+        for word in (option, value)
+    ]

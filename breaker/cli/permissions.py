@@ -1,0 +1,66 @@
+"""Which rights the store's user needs, and which of them an error says are missing."""
+
+import re
+
+from breaker.protocol.keys import registry
+from breaker.protocol.scripts import Script, script, script_names
+
+# What is sent outside of scripts, by the library or by doctor itself.
+PLAIN = (
+    "EVALSHA",
+    "EVAL",
+    "PING",
+    "SADD",
+    "SELECT",
+    "SMEMBERS",
+    "SREM",
+    "SUBSCRIBE",
+    "XREVRANGE",
+)
+
+_CALL = re.compile(r"redis\.p?call\('(\w+)'")
+_LINE = re.compile(r"user_script:\s*(\d+)")
+_NAMED = re.compile(r"permissions to run the '(\w+)'")
+_COMMAND = re.compile(r"permissions to run|can't run this command")
+_KEY = re.compile(r"\baccess\b.*\bkeys?\b")
+_CHANNEL = re.compile(r"\b(access|publish)\b.*\bchannels?\b")
+
+
+def commands() -> list[str]:
+    """All commands that a user of the store needs."""
+    inside = {call for name in script_names() for call in _CALL.findall(script(name).body)}
+    return sorted({*PLAIN, *(call.upper() for call in inside)})
+
+
+def refuses_command(error: str) -> bool:
+    """Whether it is a command that was not allowed, and not something else that went wrong."""
+    return bool(_COMMAND.search(error))
+
+
+def refused_command(error: str, sent: Script | None) -> str:
+    """The command that was not allowed, if that is what the error is about.
+
+    Older servers do not name it, but the line of the script where it stands.
+    """
+    if named := _NAMED.search(error):
+        return named[1].upper()
+    line = _LINE.search(error)
+    if sent and line and refuses_command(error):
+        call = _CALL.search(sent.body.splitlines()[int(line[1]) - 1])
+        return call[1].upper() if call else ""
+    return ""
+
+
+def remedy(error: str, user: str, prefix: str) -> str:
+    """The rule that allows what the error says was not allowed; nothing for another error.
+
+    Only what is missing: a pattern that is added to "all keys" is an error itself.
+    """
+    rules: list[str] = []
+    if _KEY.search(error):
+        rules += [f"~{prefix}:*", f"~{registry(prefix)}"]
+    if _CHANNEL.search(error):
+        rules.append(f"&{prefix}:*")
+    if refuses_command(error):
+        rules += [f"+{command.lower()}" for command in commands()]
+    return " ".join(["ACL SETUSER", user, *rules]) if rules else ""

@@ -1,0 +1,113 @@
+"""Run every script once, on a breaker of one's own, with the credentials that workers use.
+
+What a script may not do shows only when it does it; and the store names the command, if at all,
+only by its line in the script.
+"""
+
+import time
+import uuid
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from breaker.cli.permissions import refused_command, refuses_command
+from breaker.errors import StoreError
+from breaker.model import Grant
+from breaker.protocol import wire
+from breaker.protocol.keys import Keys
+from breaker.protocol.plans import Ask, Plans, Request, Send
+from breaker.protocol.scripts import Script
+from breaker.settings import Settings
+from breaker.store.run_sync import SyncStore
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a script could not do; `command` is the one it was not allowed, if that is why."""
+
+    script: str
+    reason: str
+    command: str
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """One run of all scripts; `touched` are the keys to clean up after it."""
+
+    store: SyncStore
+    prefix: str
+    name: str = field(default_factory=lambda: f"doctor-{uuid.uuid4().hex[:12]}")
+    touched: set[str] = field(default_factory=set)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the breaker it is done on."""
+        return Keys(self.prefix, self.name)
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Run the scripts and yield what went wrong with each."""
+        channel = self.keys.channel(self.store.target.database)
+        settings = Settings.resolve({"threshold": 1}, {})
+        plans = Plans(
+            self.keys, channel, "doctor", settings, clock=time.monotonic, random=lambda: 0.0
+        )
+        probe = Grant(uuid.uuid4().hex, epoch=0, run=0, is_probe=True)
+        for plan in (
+            plans.acquire(0),
+            plans.rate_limit_error(1.0, None),
+            plans.rate_limit_error(2.0, None),
+            plans.order("resume", "", "doctor"),
+            plans.success(),
+            plans.release(probe),
+            plans.pause(1.0, "", "doctor"),
+            plans.order("reset", "", "doctor"),
+            plans.order("disable", "", "doctor"),
+            plans.order("enable", "", "doctor"),
+            plans.configure({"threshold": 2}, "doctor"),
+            plans.status(),
+            plans.events(1),
+        ):
+            yield from self._troubles_of(plan)
+
+    def _troubles_of(self, plan: Generator[Request, Any, object]) -> Iterator[Trouble]:
+        heard: list[Trouble] = []
+        asked: list[Ask] = []
+        try:
+            self.store.run(self._overheard(plan, asked, heard))
+        except StoreError as error:
+            yield _trouble(asked, error)
+        yield from heard
+
+    def _overheard(
+        self, plan: Generator[Request, Any, object], asked: list[Ask], heard: list[Trouble]
+    ) -> Generator[Request, Any, None]:
+        """Pass on what the plan wants, but for the list of names: others read that."""
+        answer = None
+        while True:
+            try:
+                request = plan.send(answer)
+            except StopIteration:
+                return
+            if isinstance(request, Send) and request.command[0] == "SADD":
+                answer = None
+                continue
+            if isinstance(request, Ask):
+                asked.append(request)
+                self.touched.update(request.keys)
+            answer = yield request
+            if isinstance(request, Ask):
+                heard.extend(_lost(request.script, wire.decode(answer)))
+
+
+def _trouble(asked: list[Ask], error: StoreError) -> Trouble:
+    sent = asked[-1].script if asked else None
+    reason = str(error)
+    return Trouble(sent.name if sent else "", reason, refused_command(reason, sent))
+
+
+def _lost(sent: Script, reply: wire.Reply) -> Iterator[Trouble]:
+    """What the script went on without."""
+    for what, command in (("event_lost", "XADD"), ("push_lost", "PUBLISH")):
+        if what in reply:
+            reason = str(reply[what])
+            yield Trouble(sent.name, reason, command if refuses_command(reason) else "")

@@ -1,0 +1,92 @@
+"""All there is to know about one breaker."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from rich.text import Text
+
+from breaker.cli import show
+from breaker.cli.durations import exact, rough
+from breaker.cli.session import Session
+from breaker.model import State, Status, Transition
+from breaker.settings import OPTIONS
+
+HISTORY = 1000
+LABEL = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Its state, and the latest trip that the history still has."""
+
+    status: Status
+    last_trip: Transition | None
+
+    @classmethod
+    def on(cls, session: Session, name: str) -> Self:
+        """Read it from the store."""
+        status = session.status(name)
+        trips = (one for one in session.events(name, HISTORY)[::-1] if one.event == "tripped")
+        return cls(status, next(trips, None))
+
+    def plain(self) -> dict[str, Any]:
+        """For machines: the status, and the last trip with its evidence."""
+        trip = self.last_trip and asdict(self.last_trip)
+        return asdict(self.status) | {"last_trip": trip}
+
+    def lines(self, session: Session) -> Iterator[Text]:
+        """For people: the state, then one paragraph each on the past, the settings, the trip."""
+        yield show.headline(self.status)
+        for part in (self._state(), self._settings(), self._trip(), self._hints(session)):
+            paragraph = [
+                Text.assemble((f"  {label:<{LABEL}}", "dim"), show.clean(text))
+                for label, text in part
+            ]
+            yield from [Text(), *paragraph] if paragraph else []
+
+    def _state(self) -> Iterator[tuple[str, str]]:
+        status = self.status
+        if status.state is not State.CLOSED:
+            yield "why", status.reason or "-"
+            yield "by", status.by or "-"
+        if status.opened_at:
+            ago = datetime.now(UTC) - status.opened_at
+            yield "since", f"{show.clock(status.opened_at)} ({rough(ago.total_seconds())} ago)"
+        if status.probe_until is not None:
+            yield "probe", f"one job is trying; another may in {rough(status.probe_until)}"
+        yield (
+            "errors",
+            f"{status.consecutive_errors} in a row, {status.threshold} pause the queue",
+        )
+        totals = f"trips {status.trips}, rate limit errors {status.rate_limit_errors}"
+        yield "in all", f"{totals}, paused {rough(status.paused_seconds)}"
+
+    def _settings(self) -> Iterator[tuple[str, str]]:
+        overrides = self.status.overrides
+        for name, option in OPTIONS.items():
+            value = getattr(self.status, name)
+            shown = exact(value) if option.is_duration else str(value)
+            yield name, f"{shown:<10} (set by an operator)" if name in overrides else shown
+
+    def _trip(self) -> Iterator[tuple[str, str]]:
+        trip = self.last_trip
+        if trip is None:
+            return
+        pause = f", paused for {exact(trip.pause)}" if trip.pause else ""
+        shadow = " in shadow mode" if trip.is_shadow else pause
+        yield "last trip", f"{show.clock(trip.at)}{shadow}: {trip.reason} (by {trip.by})"
+        longest = max((len(error.worker) for error in trip.evidence), default=0)
+        for error in trip.evidence:
+            said = f"Retry-After {exact(error.retry_after)}" if error.retry_after else ""
+            yield (
+                "",
+                f"{show.clock(error.at)}  {error.worker:<{longest}}  {said:<18}  {error.id}",
+            )
+
+    def _hints(self, session: Session) -> Iterator[tuple[str, str]]:
+        verb = "enable" if self.status.state is State.DISABLED else "resume"
+        if self.status.state is not State.CLOSED:
+            yield f"to {verb}", session.command(verb, self.status.name)
+        yield "history", session.command("events", self.status.name)

@@ -1,0 +1,165 @@
+"""What an operator orders: pause, resume, reset, disable, enable."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from breaker.cli import as_json, show
+from breaker.cli.durations import exact
+from breaker.cli.names import is_known, suggestion
+from breaker.cli.options import AsJson, Name, command, parse_duration
+from breaker.cli.pulse import edition
+from breaker.cli.session import Session, operator
+from breaker.errors import ConfigurationError
+from breaker.model import Status
+from breaker.settings import OPTIONS
+from breaker.sync import Breaker
+
+# Nobody means a longer one; and without an end there is the pause without --for.
+LONGEST_PAUSE = 366 * 86_400.0
+
+
+def parse_pause(text: str) -> float:
+    """Read how long a pause shall last."""
+    seconds = parse_duration(text)
+    if not 0 < seconds <= LONGEST_PAUSE:
+        message = f"a pause lasts more than 0s and at most 366d, not {text!r}"
+        raise typer.BadParameter(message)
+    return seconds
+
+
+All = Annotated[bool, typer.Option("--all", help="Every breaker there is.")]
+Reason = Annotated[
+    str, typer.Option(metavar="TEXT", help="Why; all will see it.", show_default=False)
+]
+By = Annotated[
+    str, typer.Option(metavar="TEXT", help="Who; user@host if not given.", show_default=False)
+]
+For = Annotated[
+    float | None,
+    typer.Option(
+        "--for",
+        parser=parse_pause,
+        metavar="DURATION",
+        help="90, 90s, 5m, 1h30m; without it until resumed.",
+        show_default=False,
+    ),
+]
+
+
+@command
+def pause(
+    session: Session,
+    *,
+    name: Name = None,
+    length: For = None,
+    reason: Reason = "",
+    by: By = "",
+    every: All = False,
+    json: AsJson = False,
+) -> None:
+    """Stop a queue, for so long or until it is resumed."""
+    targets = aim(session, name, every=every, may_be_new=True)
+    who = by or operator()
+    carry_out(
+        session, targets, lambda it: it.pause(length, reason, who), json=json, every=every
+    )
+
+
+def ordering(order: Callable[[Breaker, str, str], Status], purpose: str) -> Callable[..., None]:
+    """Make the command that gives an order for which a name is all that is needed."""
+
+    @command
+    def ordered(
+        session: Session,
+        *,
+        name: Name = None,
+        reason: Reason = "",
+        by: By = "",
+        every: All = False,
+        json: AsJson = False,
+    ) -> None:
+        targets = aim(session, name, every=every)
+        who = by or operator()
+        carry_out(session, targets, lambda it: order(it, who, reason), json=json, every=every)
+
+    ordered.__doc__ = purpose
+    return ordered
+
+
+resume = ordering(Breaker.resume, "End a pause or a recovery: all workers dequeue again.")
+reset = ordering(Breaker.reset, "Start afresh: closed, enabled, nothing counted.")
+disable = ordering(Breaker.disable, "Never pause this queue; errors still count.")
+enable = ordering(Breaker.enable, "Put a disabled breaker back on guard.")
+
+
+def aim(
+    session: Session, name: str | None, *, every: bool, may_be_new: bool = False
+) -> list[Status]:
+    """The breakers that are meant, as they are now.
+
+    Raises:
+        ConfigurationError: no name and no --all, or both.
+        UnknownBreaker: there is none of that name, and it may not be a new one.
+    """
+    if (name is None) != every:
+        problem = (
+            "name a breaker, or give --all"
+            if name is None
+            else "give a name or --all, not both"
+        )
+        raise ConfigurationError([problem])
+    if name is None:
+        return [status for status in session.fleet.statuses() if is_known(status)]
+    if not may_be_new:
+        return [session.status(name)]
+    with session.breaker(name) as breaker:
+        status = breaker.status()
+    if not is_known(status):
+        known = session.fleet.names()
+        show.note(f"note: nobody has used {name!r} yet; {suggestion(name, known)}")
+    return [status]
+
+
+def carry_out(
+    session: Session,
+    targets: Sequence[Status],
+    order: Callable[[Breaker], Status],
+    *,
+    json: bool,
+    every: bool,
+) -> None:
+    """Give the order to each, and say what came of it."""
+    if not targets:
+        show.note(f"there is no breaker yet at {session.fleet.target}; nothing was done")
+    after = []
+    for before in targets:
+        with session.breaker(before.name) as breaker:
+            after.append(order(breaker))
+        if not json:
+            show.lines([outcome(before, after[-1])])
+    if json:
+        answers = [asdict(status) for status in after]
+        show.lines([as_json.pretty(answers if every else answers[0])])
+
+
+def outcome(before: Status, after: Status) -> Text:
+    """What an order has changed."""
+    line = show.sentence(after)
+    if edition(before) == edition(after):
+        return line.append("; there was nothing to do")
+    if before.overrides != after.overrides:
+        line.append(f"; set over what workers declare: {overrides(after)}")
+    return line if before.state == after.state else line.append(f" (was {before.state})", "dim")
+
+
+def overrides(status: Status) -> str:
+    """The options that operators have set."""
+    found = [
+        f"{name}={exact(value) if OPTIONS[name].is_duration else value}"
+        for name, value in status.overrides.items()
+    ]
+    return ", ".join(found) or "nothing"

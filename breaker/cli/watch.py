@@ -1,0 +1,79 @@
+"""`breaker watch`: all breakers, again and again; a table on a terminal, else the changes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from breaker.cli import as_json, show
+from breaker.cli.options import AsJson, command
+from breaker.cli.pulse import Edition, Outages, beats, edition
+from breaker.cli.session import Session
+from breaker.cli.table import in_order, overview
+from breaker.errors import StoreUnavailable
+from breaker.model import Status
+
+Interval = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look.")]
+
+
+@command
+def watch(session: Session, interval: Interval = 1.0, json: AsJson = False) -> None:
+    """Keep all breakers in view until Ctrl-C.
+
+    Where the output is no terminal, each change is a line; with --json, the breaker's new state.
+    """
+    with suppress(KeyboardInterrupt):
+        if json:
+            print_changes(session, interval, lambda one: as_json.line(asdict(one)))
+        elif show.screen().is_terminal:
+            keep_table(session, interval)
+        else:
+            print_changes(session, interval, stamped)
+
+
+def stamped(status: Status) -> Text:
+    """A breaker's state and when it was seen."""
+    return Text(f"{show.clock(datetime.now(UTC))}  ").append_text(show.sentence(status))
+
+
+def print_changes(
+    session: Session, interval: float, line: Callable[[Status], Text | str]
+) -> None:
+    """Write each breaker at first, then whenever it has changed."""
+    seen: dict[str, Edition] = {}
+    outages = Outages()
+    for beat in beats(session.fleet, interval):
+        if news := outages.news(beat):
+            show.note(news)
+        if isinstance(beat, StoreUnavailable):
+            continue
+        show.lines(line(one) for one in beat if seen.get(one.name) != edition(one))
+        seen = {one.name: edition(one) for one in beat}
+
+
+def keep_table(session: Session, interval: float) -> None:
+    """Draw the table anew each time; while the store is away, what it said last."""
+    known: list[Text] = []
+    console = show.screen()
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        for beat in beats(session.fleet, interval):
+            if isinstance(beat, StoreUnavailable):
+                known = [Text(line.plain, "dim") for line in known]
+                footer = Text(f"{beat}; trying on", "yellow")
+            else:
+                known = overview(session, in_order(beat))
+                footer = Text("Ctrl-C ends this.", "dim")
+            live.update(Group(*_framed(session, known, footer)), refresh=True)
+
+
+def _framed(session: Session, lines: list[Text], footer: Text) -> Iterator[Text]:
+    yield Text(f"{session.fleet.target}  {show.clock(datetime.now(UTC))}", "dim")
+    yield Text()
+    yield from lines
+    yield footer

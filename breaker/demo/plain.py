@@ -1,0 +1,60 @@
+"""The view for pipes and logs: one line for each note, and a status line every two seconds."""
+
+from typing import Self
+
+from rich.console import Console
+
+from breaker.demo.picture import Note, Picture
+from breaker.demo.plan import Phase
+from breaker.demo.worker import CONTENT, OTHER
+
+EVERY = 2.0
+
+
+class PlainView:
+    """Writes lines."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def begin(self, phase: Phase) -> None:
+        """Say which phase it is."""
+        self._next = EVERY
+        length = "until Ctrl-C" if phase.is_endless else f"{phase.length:.0f} s"
+        self.write(f"\n{phase.title}, {length}")
+
+    def tell(self, note: Note) -> None:
+        """Write the note."""
+        self.write(f"{note.at:5.1f}  * {note.text}")
+
+    def show(self, picture: Picture) -> None:
+        """Write a status line if it is time for one."""
+        if picture.elapsed >= self._next:
+            self._next += EVERY
+            self.write(f"{picture.elapsed:5.1f}    {status_line(picture)}")
+
+    def write(self, text: str) -> None:
+        """Write a line as it is."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def status_line(picture: Picture) -> str:
+    """One moment in one line."""
+    second = picture.last
+    state = "flows"
+    if picture.status:
+        state = str(picture.status.state)
+        if picture.status.resumes_in:
+            state += f" for {picture.status.resumes_in:.1f} s more"
+    return (
+        f"content {state}: {second.answered} answered/s, {second.limited} 429s/s, "
+        f"{picture.content.waiting} waiting, {second.workers_on(CONTENT)} of "
+        f"{len(picture.workers)} workers on it; other: {second.rate(OTHER)}/s"
+    )

@@ -1,0 +1,202 @@
+"""One phase, live: its upstream, its fleet, the jobs that come in, and what is seen of them.
+
+Each phase has an upstream, a fleet and a database of its own, so that nothing of one is counted
+in the other.
+"""
+
+import json
+import time
+from contextlib import ExitStack
+from typing import Any, Self
+
+import redis
+from rq import SimpleWorker
+
+from breaker import Breaker, Status, Transition
+from breaker.demo.children import Child, ChildFailedError, stop_all
+from breaker.demo.jobs import call_upstream, fetch, other_work
+from breaker.demo.ledger import Ledger
+from breaker.demo.picture import Calls, Outcome, Picture, Second
+from breaker.demo.plan import Phase, Plan
+from breaker.demo.worker import BEGUN, CONTENT, OTHER
+
+# Seconds that the workers may take to register.
+PATIENCE = 15.0
+
+
+class Stage:
+    """A phase as a context manager: everything runs inside, nothing outside.
+
+    Args:
+        plan: the options.
+        phase: which part of the run.
+        url: a database with nothing in it.
+    """
+
+    def __init__(self, plan: Plan, phase: Phase, url: str) -> None:
+        self.phase = phase
+        self._plan = plan
+        self._url = url
+        self._names = tuple(f"w{number + 1}" for number in range(plan.workers))
+        self._connection = redis.Redis.from_url(url)
+        self._content = Ledger(CONTENT, self._connection)
+        self._other = Ledger(OTHER, self._connection)
+        self._breaker: Breaker | None = None
+        if phase.has_breaker:
+            self._breaker = Breaker(CONTENT, url=url, worker="demo", **plan.settings)
+        self._children: list[Child] = []
+        self._fleet: list[Child] = []
+        self._upstream = ""
+        self._started = 0.0
+        self._course = Course()
+        self._paused = Paused()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self._close)
+            hints = ["--no-hints"] if self._plan.cooldown is not None else []
+            upstream = self._start("upstream", "--rate", str(self._plan.rate), *hints)
+            self._upstream = upstream.first_line()
+            settings = json.dumps(self._plan.settings if self._breaker else None)
+            self._fleet = [
+                self._start("worker", name, self._url, settings) for name in self._names
+            ]
+            self._await_fleet()
+            self._started = time.monotonic()
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._close()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the fleet was ready."""
+        return time.monotonic() - self._started
+
+    def feed(self) -> None:
+        """Enqueue the jobs that are due by now."""
+        elapsed = self.elapsed
+        while self._content.enqueued < elapsed * self._plan.demand:
+            url = f"{self._upstream}/content?job={self._content.enqueued + 1}"
+            self._content.enqueue(call_upstream, {"url": url})
+        while self._other.enqueued < elapsed * self._plan.other_demand:
+            self._other.enqueue(other_work, {})
+
+    def spend_ahead(self) -> None:
+        """Let others spend the allowance of the shortage."""
+        fetch(f"{self._upstream}/spend-ahead?seconds={self._plan.shortage}", "POST")
+
+    def look(self) -> Picture:
+        """See what there is to see.
+
+        Raises:
+            ChildFailedError: a process has ended by itself.
+        """
+        for child in self._children:
+            child.check()
+        calls = self._calls()
+        self._content.settle()
+        self._other.settle()
+        status = self._breaker.status() if self._breaker else None
+        begun: dict[Any, Any] = self._connection.hgetall(BEGUN)
+        self._course.add(self.elapsed, calls, begun)
+        if status:
+            self._paused.see(status, calls.calls, self._other.done)
+        return Picture(
+            phase=self.phase,
+            elapsed=self.elapsed,
+            workers=self._names,
+            calls=calls,
+            content=self._content.glance(),
+            other=self._other.glance(),
+            status=status,
+            seconds=tuple(self._course.seconds),
+        )
+
+    def transitions(self) -> list[Transition]:
+        """What the breaker has done so far."""
+        return self._breaker.events() if self._breaker else []
+
+    def finish(self) -> Outcome:
+        """End the fleet and count."""
+        stop_all(self._fleet)
+        return Outcome(
+            phase=self.phase,
+            calls=self._calls(),
+            content=self._content.tally(),
+            other=self._other.tally(),
+            seconds=tuple(self._course.seconds),
+            transitions=tuple(self.transitions()),
+            calls_while_paused=self._paused.calls,
+            other_while_paused=self._paused.other,
+        )
+
+    def _start(self, module: str, *arguments: str) -> Child:
+        name = f"{module} {arguments[0]}" if module == "worker" else module
+        child = Child(name, f"breaker.demo.{module}", *arguments)
+        self._children.append(child)
+        return child
+
+    def _await_fleet(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while SimpleWorker.count(self._connection) < len(self._fleet):
+            for child in self._children:
+                child.check()
+            if time.monotonic() > deadline:
+                raise ChildFailedError("the workers do not come up")
+            time.sleep(0.02)
+
+    def _calls(self) -> Calls:
+        return Calls(**json.loads(fetch(f"{self._upstream}/stats")))
+
+    def _close(self) -> None:
+        stop_all(self._children)
+        self._connection.close()
+        if self._breaker:
+            self._breaker.close()
+
+
+class Course:
+    """The seconds of a phase, from counts that only grow."""
+
+    def __init__(self) -> None:
+        self.seconds: list[Second] = []
+        self._calls = Calls()
+        self._begun: dict[tuple[str, str], int] = {}
+
+    def add(self, elapsed: float, calls: Calls, begun: dict[bytes, bytes]) -> None:
+        """Note the counts; with each second that has passed, keep what it brought."""
+        if elapsed < len(self.seconds) + 1:
+            return
+        counts = {_worker_and_queue(key): int(count) for key, count in begun.items()}
+        self.seconds.append(
+            Second(
+                answered=calls.answered - self._calls.answered,
+                limited=calls.limited - self._calls.limited,
+                begun={key: count - self._begun.get(key, 0) for key, count in counts.items()},
+            )
+        )
+        self._calls, self._begun = calls, counts
+
+
+def _worker_and_queue(key: bytes) -> tuple[str, str]:
+    worker, _, queue = key.decode().partition(" ")
+    return worker, queue
+
+
+class Paused:
+    """What happened while the queue was seen paused, from one look to the next."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.other = 0
+        self._before: tuple[int, int, int] | None = None
+
+    def see(self, status: Status, calls: int, other: int) -> None:
+        """Add what has come since the last look, if that saw the same pause."""
+        epoch = status.epoch
+        if status.is_paused and self._before and self._before[0] == epoch:
+            self.calls += calls - self._before[1]
+            self.other += other - self._before[2]
+        self._before = (epoch, calls, other) if status.is_paused else None

@@ -1,0 +1,93 @@
+"""What it all came to, and whether it went as it should."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from breaker.demo.ledger import RETRIES
+from breaker.demo.picture import Outcome
+
+
+def summary(outcomes: Sequence[Outcome]) -> RenderableType:
+    """The counts side by side, and one sentence on what they mean."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table.add_column("counted by the upstream and by the queue", no_wrap=True)
+    for outcome in outcomes:
+        table.add_column(outcome.phase.title, justify="right", no_wrap=True)
+    for label, *cells in zip(
+        LABELS, *(list(_cells(outcome)) for outcome in outcomes), strict=True
+    ):
+        table.add_row(label, *cells)
+    return Group(Text(), table, Text(), *(Text(line) for line in sentences(outcomes)))
+
+
+LABELS = (
+    "calls made",
+    "  answered",
+    "  429, wasted",
+    "jobs of content, enqueued",
+    "  done",
+    "  waiting, safe in the queue",
+    f"  failed, {RETRIES} retries burnt by 429s",
+    "  lost",
+    "jobs of other, done of enqueued",
+)
+
+
+def _cells(outcome: Outcome) -> Iterator[str]:
+    calls, content, other = outcome.calls, outcome.content, outcome.other
+    share = calls.limited / calls.calls if calls.calls else 0.0
+    yield f"{calls.calls:,}"
+    yield f"{calls.answered:,}"
+    yield f"{calls.limited:,} ({share:.1%})"
+    yield f"{content.enqueued:,}"
+    yield f"{content.done:,}"
+    yield f"{content.waiting:,}"
+    yield f"{content.failed:,}"
+    yield f"{content.lost:,}"
+    yield f"{other.done:,} of {other.enqueued:,}"
+
+
+def sentences(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What the counts mean."""
+    for outcome in outcomes:
+        if outcome.trips:
+            first, count = outcome.trips[0], len(outcome.trips)
+            times = "once" if count == 1 else f"{count} times, first"
+            yield (
+                f"The breaker tripped {times} by {first.by} after {first.errors} rate limit "
+                f"errors in a row. While content was paused: {outcome.calls_while_paused} calls "
+                f"made, {outcome.other_while_paused} jobs of other done."
+            )
+    if len(outcomes) > 1 and not outcomes[-1].phase.is_endless:
+        without, with_breaker = (outcome.calls.limited for outcome in outcomes)
+        yield (
+            f"The same shortage cost the same fleet {without:,} wasted calls without the "
+            f"breaker, and {with_breaker:,} with it."
+        )
+
+
+def problems(outcome: Outcome) -> Iterator[str]:
+    """What did not go as it should."""
+    for name, tally in (("content", outcome.content), ("other", outcome.other)):
+        if tally.lost:
+            yield f"jobs of {name} lost {outcome.phase.title}: {tally.lost}"
+    again = outcome.calls.answered - outcome.calls.jobs
+    if again:
+        yield f"calls that did a job again {outcome.phase.title}: {again}"
+    if outcome.phase.has_breaker:
+        if outcome.content.failed:
+            yield f"jobs that failed although the breaker was there: {outcome.content.failed}"
+        if (
+            not outcome.phase.is_endless
+        ):  # which may be interrupted before anything has happened
+            yield from _problems_of_the_breaker({step.event for step in outcome.transitions})
+
+
+def _problems_of_the_breaker(events: set[str]) -> Iterator[str]:
+    if "tripped" not in events:
+        yield "the breaker did not trip"
+    elif not events & {"half-open", "closed"}:
+        yield "the queue did not resume"

@@ -1,0 +1,150 @@
+import json
+import socket
+
+import pytest
+
+from breaker.cli.exits import Exit
+from tests.cli.conftest import trip
+
+
+def test_pause_for_a_while(run, make):
+    make("content").record_rate_limit_error()
+    result = run("pause", "content", "--for", "5m", "--reason", "deploy", "--by", "ana@ops")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert result.stdout.startswith("content  forced-open until ")
+    assert "(in 5m), 1/5 errors: deploy (by ana@ops) (was closed)" in result.stdout
+    status = make("content").status()
+    assert (status.reason, status.by) == ("deploy", "ana@ops")
+    assert 290 < (status.resumes_in or 0) <= 300
+
+
+def test_pause_until_resumed(run, make):
+    make("content").record_rate_limit_error()
+    assert "until resumed" in run("pause", "content").stdout
+    assert make("content").status().resumes_in is None
+
+
+def test_the_operator_is_named_by_itself(run, make):
+    run("pause", "content")
+    user, _, host = make("content").status().by.partition("@")
+    assert user
+    assert host == socket.gethostname()
+
+
+def test_a_new_name_is_paused_with_a_note(run, make):
+    make("content").record_rate_limit_error()
+    result = run("pause", "contents")
+    assert result.exit_code == 0
+    assert result.stderr == "note: nobody has used 'contents' yet; did you mean 'content'?\n"
+    assert make("contents").is_paused()
+
+
+def test_a_new_name_like_no_other_is_told_the_known(run, make):
+    for number in range(7):
+        make(f"queue-{number}").record_rate_limit_error()
+    result = run("pause", "zzz")
+    assert "there are 'queue-0', 'queue-1'" in result.stderr
+    assert "and 2 more (breaker status)" in result.stderr
+
+
+def test_resume(run, make):
+    trip(make("content", threshold=2))
+    result = run("resume", "content", "--by", "ana")
+    assert result.stdout == "content  closed, 0/2 errors (was open)\n"
+    assert not make("content").is_paused()
+    assert make("content").events()[-1].by == "ana"
+
+
+def test_what_was_done_before_is_said_so(run, make):
+    make("content").record_success()
+    assert run("resume", "content").stdout == (
+        "content  closed, 0/5 errors; there was nothing to do\n"
+    )
+
+
+def test_disable_and_enable(run, make):
+    trip(make("content", threshold=1))
+    assert run("disable", "content", "--by", "ana", "--reason", "tests").stdout == (
+        "content  disabled, 0/1 errors: tests (by ana) (was open)\n"
+    )
+    assert run("enable", "content").stdout == "content  closed, 0/1 errors (was disabled)\n"
+
+
+def test_reset(run, make):
+    make("content").record_rate_limit_error()
+    run("disable", "content")
+    assert run("reset", "content").stdout == "content  closed, 0/5 errors (was disabled)\n"
+
+
+def test_a_pause_that_was_set_by_hand_is_ended(run, client, prefix):
+    client.sadd(f"{prefix}s", "content")
+    client.set(f"{prefix}:{{content}}:pause", "by hand")
+    assert "content  forced-open" in run("status").stdout
+    assert run("resume", "content").exit_code == 0
+    assert not client.exists(f"{prefix}:{{content}}:pause")
+
+
+@pytest.mark.parametrize("verb", ["resume", "reset", "disable", "enable"])
+def test_nothing_is_created_by_mistake(run, make, client, prefix, verb):
+    make("content").record_rate_limit_error()
+    before = set(client.scan_iter(f"{prefix}*"))
+    result = run(verb, "contents")
+    assert result.exit_code == Exit.UNKNOWN
+    assert result.stderr == "there is no breaker 'contents' yet; did you mean 'content'?\n"
+    assert set(client.scan_iter(f"{prefix}*")) == before
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "reset", "disable", "enable"])
+def test_machines_get_the_status_after_it(run, make, verb):
+    make("content").record_rate_limit_error()
+    answer = json.loads(run(verb, "content", "--json").stdout)
+    assert answer["name"] == "content"
+    assert answer["state"] == make("content").status().state
+
+
+def test_all_at_once(run, make):
+    for name in ("content", "images"):
+        make(name).record_rate_limit_error()
+    result = run("pause", "--all", "--for", "1m")
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["content", "forced-open"],
+        ["images", "forced-open"],
+    ]
+    answer = json.loads(run("resume", "--all", "--json").stdout)
+    assert [(one["name"], one["state"]) for one in answer] == [
+        ("content", "closed"),
+        ("images", "closed"),
+    ]
+
+
+def test_all_of_none_is_a_note(run):
+    result = run("resume", "--all")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("there is no breaker yet at redis://")
+    assert json.loads(run("resume", "--all", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pause"], "name a breaker, or give --all"),
+        (["resume", "content", "--all"], "give a name or --all, not both"),
+        (["pause", "content", "--for", "5x"], "write 90, 90s, 5m, 1h30m or 500ms"),
+        (["pause", "content", "--for", "0"], "a pause lasts more than 0s and at most 366d"),
+        (["pause", "content", "--for", "367d"], "a pause lasts more than 0s and at most 366d"),
+        (["pause", "content", "--for"], "requires an argument"),
+        (["resume", "content", "images"], "unexpected extra argument"),
+        (["pause", "content", "--untill", "5m"], "such option"),
+        (["pause", ""], "name must not be empty"),
+    ],
+)
+def test_bad_input_is_one_clear_line(run, make, client, prefix, words, message):
+    make("content").record_rate_limit_error()
+    before = set(client.scan_iter(f"{prefix}*"))
+    result = run(*words)
+    assert result.exit_code == Exit.USAGE
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert set(client.scan_iter(f"{prefix}*")) == before

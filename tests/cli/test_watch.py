@@ -1,0 +1,112 @@
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+from breaker.cli.exits import Exit
+from tests.cli.conftest import PATIENCE, trip
+
+
+def test_changes_are_lines_where_no_terminal_is(start, make):
+    content = make("content", threshold=2)
+    content.record_rate_limit_error()
+    running = start("watch", "--interval", "0.1")
+    running.line("content  closed, 1/2 errors")
+    trip(content, retry_after=60)
+    running.line("content  open until", "2/2 errors: 2 rate limit errors in a row")
+    content.resume()
+    running.line("content  closed, 0/2 errors")
+    make("mail").pause()
+    running.line("mail  forced-open until resumed")
+    assert running.interrupt() == 0
+
+
+def test_machines_get_an_object_per_change(start, make):
+    make("content").record_rate_limit_error()
+    running = start("watch", "--interval", "0.1", "--json")
+    assert json.loads(running.line())["state"] == "closed"
+    make("content").disable()
+    assert json.loads(running.line())["state"] == "disabled"
+    assert running.interrupt() == 0
+
+
+def test_an_outage_is_a_line_and_passes(start, make, server):
+    make("content").record_rate_limit_error()
+    running = start("watch", "--interval", "0.1")
+    running.line("content  closed")
+    server.pause()
+    running.line("does not answer", "trying on", stderr=True)
+    server.resume()
+    running.line("the store answers again", stderr=True)
+    make("content").pause()
+    running.line("content  forced-open")
+    assert running.interrupt() == 0
+
+
+def test_it_waits_for_a_store_that_is_not_there_yet(start, make, server):
+    server.pause()
+    running = start("watch", "--interval", "0.1")
+    running.line("does not answer", stderr=True)
+    server.resume()
+    make("content").pause()
+    running.line("content  forced-open")
+    assert running.interrupt() == 0
+
+
+def test_what_will_not_pass_ends_it(run, url):
+    wrong = url.replace("redis://", "redis://nobody:wrong@")
+    assert run("watch", url=wrong).exit_code == Exit.STORE
+
+
+def test_a_bad_interval_is_one_clear_line(run):
+    result = run("watch", "--interval", "0")
+    assert result.exit_code == Exit.USAGE
+    assert "--interval" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_terminal_gets_a_table_that_is_drawn_anew(url, prefix, make):
+    make("content").pause(None, "deploy", "ana")
+    with terminal("--url", url, "--prefix", prefix, "watch", "--interval", "0.1") as (
+        seen,
+        keys,
+    ):
+        seen("content", "forced-open", "until resumed", "deploy (by ana)", "1 of 1 paused")
+        make("content").resume()
+        seen("closed", "0 of 1 paused")
+        process.send_signal(signal.SIGINT)
+        seen("\x1b[?25h")  # the cursor is back
+
+
+@contextlib.contextmanager
+def terminal(*words):
+    """The command on a terminal: a way to wait for what it shows, and its process."""
+    ours, theirs = pty.openpty()
+    env = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
+    command = [sys.executable, "-m", "breaker", *words]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+
+    def seen(*wanted):
+        shown = ""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(BlockingIOError, OSError):
+                shown += os.read(ours, 65_536).decode()
+            if all(word in shown for word in wanted):
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"no {wanted} in {shown}")
+
+    try:
+        yield seen, process
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
