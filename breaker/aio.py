@@ -20,6 +20,7 @@ from breaker.protocol.wire import Reply
 from breaker.push import Watch
 from breaker.settings import Options
 from breaker.store.fallback import Fallback
+from breaker.store.outage import outage_of
 from breaker.store.run_async import AsyncStore
 
 P = ParamSpec("P")
@@ -170,7 +171,7 @@ class AsyncBreaker:
             random=random.random,
         )
         fallback = Fallback(config.on_store_failure, self._plans.last_known)
-        self._store = AsyncStore(config.target, tell, fallback)
+        self._store = AsyncStore(config.target, tell, outage_of(config.target), fallback)
 
     # -- workers
 

@@ -18,6 +18,7 @@ from breaker.protocol.wire import Reply
 from breaker.push import Watch
 from breaker.settings import Options
 from breaker.store.fallback import Fallback
+from breaker.store.outage import outage_of
 from breaker.store.run_sync import SyncStore
 
 P = ParamSpec("P")
@@ -166,7 +167,7 @@ class Breaker:
             random=random.random,
         )
         fallback = Fallback(config.on_store_failure, self._plans.last_known)
-        self._store = SyncStore(config.target, tell, fallback)
+        self._store = SyncStore(config.target, tell, outage_of(config.target), fallback)
 
     # -- workers
 

@@ -13,7 +13,6 @@ import redis
 import typer
 from rich.text import Text
 
-from breaker.alerts import tell
 from breaker.cli import as_json, checks, show
 from breaker.cli.checks import Check, Level
 from breaker.cli.exits import Exit
@@ -21,7 +20,8 @@ from breaker.cli.options import AsJson, command
 from breaker.cli.permissions import remedy
 from breaker.cli.rehearsal import Rehearsal, Trouble
 from breaker.cli.session import Session
-from breaker.errors import ConfigurationError, StoreError, StoreRefused
+from breaker.errors import ConfigurationError, StoreRefused
+from breaker.model import Transition
 from breaker.protocol.keys import Keys, registry
 from breaker.protocol.wire import text
 from breaker.store.connect import Target, open_sync, translate
@@ -37,6 +37,11 @@ ODD = {
     "the state is no hash": "something else has used this key: delete it",
     "the state was written by another release": "upgrade: pip install -U fleet-breaker",
 }
+# What to look at if it does not answer, and if it refuses.
+HINTS = (
+    "does it run there, may this machine reach it, does it want TLS (rediss://)?",
+    "are user, password and scheme (rediss:// is for TLS) of the URL right?",
+)
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
@@ -79,8 +84,12 @@ def examine(session: Session) -> Iterator[Check]:
         yield Check("url", Level.FAIL, str(error), "set --url or BREAKER_URL")
         return
     yield Check("url", Level.OK, str(target))
-    with closing(open_sync(target)) as client, closing(SyncStore(target, tell)) as store:
+    with closing(open_sync(target)) as client, closing(SyncStore(target, _keep_quiet)) as store:
         yield from Examination(target, session.prefix, client, store).run()
+
+
+def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:
+    """A trip that is only rehearsed alerts nobody."""
 
 
 class Examination:
@@ -112,14 +121,10 @@ class Examination:
             yield from look()
         except (redis.RedisError, OSError) as error:
             said = translate(error, self.target)
-            yield Check(name, Level.FAIL, str(said).rstrip("."), self._advice(said))
-
-    def _advice(self, error: StoreError) -> str:
-        if rule := self._remedy(str(error)):
-            return rule
-        if isinstance(error, StoreRefused):
-            return "are user, password and scheme (rediss:// is for TLS) of the URL right?"
-        return "does it run there, may this machine reach it, does it want TLS (rediss://)?"
+            advice = self._remedy(str(said))
+            if not advice and name == "connection":
+                advice = HINTS[isinstance(said, StoreRefused)]
+            yield Check(name, Level.FAIL, str(said).rstrip("."), advice)
 
     def _remedy(self, error: str) -> str:
         return remedy(error, self._user, self.prefix)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, signature
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
@@ -59,6 +59,12 @@ Name = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
 
+SHARED = (
+    Parameter("url", Parameter.KEYWORD_ONLY, annotation=Url, default=None),
+    Parameter("prefix", Parameter.KEYWORD_ONLY, annotation=Prefix, default=None),
+    Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context),
+)
+
 
 def command(run: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
     """Give a command --url and --prefix, and a session with the store that they name.
@@ -82,22 +88,8 @@ def command(run: Callable[Concatenate[Session, P], None]) -> Callable[..., None]
 
 def _offering(function: Callable[..., None], run: Callable[..., None]) -> Callable[..., None]:
     """Make typer see the options of both."""
-    own = [
-        parameter.replace(kind=Parameter.KEYWORD_ONLY)
-        for parameter in list(signature(run).parameters.values())[1:]
-    ]
-    shared = {"ctx": typer.Context, "url": Url, "prefix": Prefix}
-    added = [
-        Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=_default(name))
-        for name, kind in shared.items()
-    ]
-    parameters = sorted(
-        [*own, *added], key=lambda parameter: parameter.default is not Parameter.empty
-    )
-    function.__dict__["__signature__"] = signature(run).replace(parameters=parameters)
-    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    _session, *own = signature(run).parameters.values()
+    keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own]
+    function.__dict__["__signature__"] = signature(run).replace(parameters=[*keywords, *SHARED])
+    function.__annotations__ = {one.name: one.annotation for one in (*own, *SHARED)}
     return function
-
-
-def _default(name: str) -> Any:
-    return Parameter.empty if name == "ctx" else None

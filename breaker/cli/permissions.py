@@ -63,4 +63,6 @@ def remedy(error: str, user: str, prefix: str) -> str:
         rules.append(f"&{prefix}:*")
     if refuses_command(error):
         rules += [f"+{command.lower()}" for command in commands()]
+    if "unknown command" in error:
+        return "this server lacks a command: Redis 6.2 or newer, or Valkey, has all of them"
     return " ".join(["ACL SETUSER", user, *rules]) if rules else ""

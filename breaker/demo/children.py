@@ -26,6 +26,7 @@ class Child:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - goes with this object
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             tethered([sys.executable, "-m", module, *arguments]),
+            env={key: value for key, value in os.environ.items() if "BREAKER_" not in key},
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=subprocess.STDOUT,

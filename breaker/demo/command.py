@@ -38,7 +38,7 @@ def demo(
         float, typer.Option(min=12, help="Seconds that the whole run takes.")
     ] = 60,
     threshold: Annotated[
-        int, typer.Option(min=1, help=f"Trip after so many {OPTIONS['threshold'].help}.")
+        int, typer.Option(min=1, help="Trip after so many 429s in a row, over the whole fleet.")
     ] = OPTIONS["threshold"].default,
     cooldown: Annotated[
         float | None,

@@ -64,7 +64,7 @@ def _play(plan: Plan, stage: Stage, view: View, is_over: Callable[[float], bool]
         if stage.elapsed >= next_frame:
             next_frame = max(next_frame + FRAME, stage.elapsed)
             picture = stage.look()
-            for note in narrator.notes(picture, stage.transitions()):
+            for note in narrator.notes(picture):
                 view.tell(note)
             view.show(picture)
         time.sleep(STEP)

@@ -1,6 +1,6 @@
 """Turns what happens into notes for people, each told once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from breaker.demo.picture import Mood, Note, Picture
@@ -27,9 +27,9 @@ class Narrator:
         self._until = 0.0
         self._has_backlog = False
 
-    def notes(self, picture: Picture, transitions: Iterable[Transition]) -> Iterator[Note]:
+    def notes(self, picture: Picture) -> Iterator[Note]:
         """What is new."""
-        for step in transitions:
+        for step in picture.transitions:
             if step.version > self._told:
                 self._told = step.version
                 yield from self._of(step)

@@ -64,6 +64,7 @@ class Picture:
     content: Tally
     other: Tally
     status: Status | None
+    transitions: tuple[Transition, ...]
     seconds: tuple[Second, ...]
 
     @property

@@ -47,14 +47,13 @@ class PlainView:
 
 def status_line(picture: Picture) -> str:
     """One moment in one line."""
-    second = picture.last
-    state = "flows"
+    second, state = picture.last, CONTENT
     if picture.status:
-        state = str(picture.status.state)
+        state += f" {picture.status.state}"
         if picture.status.resumes_in:
-            state += f" for {picture.status.resumes_in:.1f} s more"
+            state += f", {picture.status.resumes_in:.1f} s more"
     return (
-        f"content {state}: {second.answered} answered/s, {second.limited} 429s/s, "
+        f"{state}: {second.answered} answered and {second.limited} limited a second, "
         f"{picture.content.waiting} waiting, {second.workers_on(CONTENT)} of "
-        f"{len(picture.workers)} workers on it; other: {second.rate(OTHER)}/s"
+        f"{len(picture.workers)} workers on it; other: {second.rate(OTHER)} a second"
     )

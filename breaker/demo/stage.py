@@ -4,15 +4,15 @@ Each phase has an upstream, a fleet and a database of its own, so that nothing o
 in the other.
 """
 
+import contextlib
 import json
 import time
-from contextlib import ExitStack
 from typing import Any, Self
 
 import redis
 from rq import SimpleWorker
 
-from breaker import Breaker, Status, Transition
+from breaker import Breaker, Status, StoreUnavailable, Transition
 from breaker.demo.children import Child, ChildFailedError, stop_all
 from breaker.demo.jobs import call_upstream, fetch, other_work
 from breaker.demo.ledger import Ledger
@@ -44,6 +44,8 @@ class Stage:
         self._breaker: Breaker | None = None
         if phase.has_breaker:
             self._breaker = Breaker(CONTENT, url=url, worker="demo", **plan.settings)
+        self._status: Status | None = None
+        self._transitions: tuple[Transition, ...] = ()
         self._children: list[Child] = []
         self._fleet: list[Child] = []
         self._upstream = ""
@@ -52,7 +54,7 @@ class Stage:
         self._paused = Paused()
 
     def __enter__(self) -> Self:
-        with ExitStack() as undo:
+        with contextlib.ExitStack() as undo:
             undo.callback(self._close)
             hints = ["--no-hints"] if self._plan.cooldown is not None else []
             upstream = self._start("upstream", "--rate", str(self._plan.rate), *hints)
@@ -98,11 +100,11 @@ class Stage:
         calls = self._calls()
         self._content.settle()
         self._other.settle()
-        status = self._breaker.status() if self._breaker else None
+        self._ask_breaker()
         begun: dict[Any, Any] = self._connection.hgetall(BEGUN)
         self._course.add(self.elapsed, calls, begun)
-        if status:
-            self._paused.see(status, calls.calls, self._other.done)
+        if self._status:
+            self._paused.see(self._status, calls.calls, self._other.done)
         return Picture(
             phase=self.phase,
             elapsed=self.elapsed,
@@ -110,24 +112,22 @@ class Stage:
             calls=calls,
             content=self._content.glance(),
             other=self._other.glance(),
-            status=status,
+            status=self._status,
+            transitions=self._transitions,
             seconds=tuple(self._course.seconds),
         )
-
-    def transitions(self) -> list[Transition]:
-        """What the breaker has done so far."""
-        return self._breaker.events() if self._breaker else []
 
     def finish(self) -> Outcome:
         """End the fleet and count."""
         stop_all(self._fleet)
+        self._ask_breaker()
         return Outcome(
             phase=self.phase,
             calls=self._calls(),
             content=self._content.tally(),
             other=self._other.tally(),
             seconds=tuple(self._course.seconds),
-            transitions=tuple(self.transitions()),
+            transitions=self._transitions,
             calls_while_paused=self._paused.calls,
             other_while_paused=self._paused.other,
         )
@@ -146,6 +146,13 @@ class Stage:
             if time.monotonic() > deadline:
                 raise ChildFailedError("the workers do not come up")
             time.sleep(0.02)
+
+    def _ask_breaker(self) -> None:
+        """A store too busy to answer in time is no reason to end: the last answer stays."""
+        if self._breaker:
+            with contextlib.suppress(StoreUnavailable):
+                self._status = self._breaker.status()
+                self._transitions = tuple(self._breaker.events())
 
     def _calls(self) -> Calls:
         return Calls(**json.loads(fetch(f"{self._upstream}/stats")))

@@ -55,7 +55,7 @@ def sentences(outcomes: Sequence[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         if outcome.trips:
             first, count = outcome.trips[0], len(outcome.trips)
-            times = "once" if count == 1 else f"{count} times, first"
+            times = "once," if count == 1 else f"{count} times, first"
             yield (
                 f"The breaker tripped {times} by {first.by} after {first.errors} rate limit "
                 f"errors in a row. While content was paused: {outcome.calls_while_paused} calls "
@@ -80,9 +80,8 @@ def problems(outcome: Outcome) -> Iterator[str]:
     if outcome.phase.has_breaker:
         if outcome.content.failed:
             yield f"jobs that failed although the breaker was there: {outcome.content.failed}"
-        if (
-            not outcome.phase.is_endless
-        ):  # which may be interrupted before anything has happened
+        # One without an end may have been ended before anything happened.
+        if not outcome.phase.is_endless:
             yield from _problems_of_the_breaker({step.event for step in outcome.transitions})
 
 

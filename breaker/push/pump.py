@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from breaker.alerts import tell
-from breaker.errors import StoreError
 from breaker.protocol.plans import Request
 from breaker.protocol.wire import Reply
 from breaker.push.view import View
@@ -118,19 +118,19 @@ class Pump:
     def _run(self, stop: threading.Event) -> None:
         failures = 0
         outage = outage_of(self.target)
-        outage.prober = threading.get_ident()
+        outage.has_prober = True
         while not stop.is_set():
             started = time.monotonic()
-            try:
-                self._listen(stop)
-            except Exception as error:
-                if not is_store_error(error):
-                    _LOGGER.exception("push: the subscription to %s failed", self.target)
-            self._distrust()
+            for act in (partial(self._listen, stop), self._distrust):
+                try:
+                    act()
+                except Exception as error:
+                    if not is_store_error(error):
+                        _LOGGER.exception("push: the subscription to %s failed", self.target)
             failures = 0 if time.monotonic() - started > SLOWEST_RECONNECT else failures + 1
             delay = min(SLOWEST_RECONNECT, 0.1 * 2 ** min(failures, 10))
             stop.wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        outage.prober = None
+        outage.has_prober = False
 
     def _distrust(self) -> None:
         """Nothing is known any more; find out, so that no job has to, if the store is down."""
@@ -138,13 +138,16 @@ class Pump:
         feeds = tuple(self._feeds.values())
         for feed in feeds:
             feed.view.distrust()
-        store = SyncStore(self.target, tell)
-        with contextlib.closing(store), contextlib.suppress(StoreError):
+        store = SyncStore(self.target, tell, outage_of(self.target))
+        with contextlib.closing(store):
             for feed in feeds[:1]:
                 store.run(feed.read())
 
     def _listen(self, stop: threading.Event) -> None:
-        client, store = open_subscriber(self.target), SyncStore(self.target, tell)
+        client, store = (
+            open_subscriber(self.target),
+            SyncStore(self.target, tell, outage_of(self.target)),
+        )
         closing = contextlib.closing
         with closing(client), closing(store), client.pubsub() as subscriber:
             subscribed: set[str] = set()

@@ -16,20 +16,25 @@ _LOGGER = logging.getLogger("breaker")
 
 
 class Outage:
-    """Whether it is worth asking a store; shared by everybody in this process.
+    """Whether it is worth asking a store; shared by all workers in this process.
+
+    Args:
+        target: the store.
+        is_told: whether its beginning and end are logged.
 
     Attributes:
         number: how many outages there have been, the present one included.
         is_on: whether there is one now.
-        prober: the thread that finds out whether it is over, so that no job has to wait for that;
-            without one, a caller is let through now and then.
+        has_prober: a thread finds out whether it is over, so that no job has to wait for that;
+            without one, a job is let through now and then.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, is_told: bool = True) -> None:
         self._target = target
+        self._is_told = is_told
         self.number = 0
         self.is_on = False
-        self.prober: int | None = None
+        self.has_prober = False
         self._began = 0.0
         self._failures = 0
         self._ask_again = 0.0
@@ -37,7 +42,7 @@ class Outage:
         self._lock = threading.Lock()
 
     def check(self) -> None:
-        """Let one caller through now and then, and refuse the others at once.
+        """Let one job through now and then, and refuse the others at once.
 
         Raises:
             StoreUnavailable: not now.
@@ -46,10 +51,7 @@ class Outage:
             return
         with self._lock:
             now = time.monotonic()
-            is_early = now < self._ask_again
-            if self.prober is not None:
-                is_early = self.prober != threading.get_ident()
-            if is_early:
+            if self.has_prober or now < self._ask_again:
                 raise StoreUnavailable(self._says)
             self._ask_again = now + LONGEST
 
@@ -65,7 +67,7 @@ class Outage:
             self._failures = min(self._failures + 1, 10)
             self._ask_again = now + delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
             self._says = str(error)
-        if is_new:
+        if is_new and self._is_told:
             _LOGGER.warning("%s; it is asked again in a while", error)
 
     def ended(self) -> None:
@@ -77,11 +79,12 @@ class Outage:
                 return
             self.is_on = False
             lasted = time.monotonic() - self._began
-        _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
+        if self._is_told:
+            _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
 
     def after_fork(self) -> None:
         """In a child process the prober is not there, and the lock may be held by nobody."""
-        self._lock, self.prober = threading.Lock(), None
+        self._lock, self.has_prober = threading.Lock(), False
 
 
 _by_store: dict[str, Outage] = {}

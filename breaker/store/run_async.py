@@ -14,7 +14,7 @@ from breaker.model import Transition
 from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell, Watching
 from breaker.store.connect import Target, open_async, translate
 from breaker.store.fallback import Fallback
-from breaker.store.outage import outage_of
+from breaker.store.outage import Outage
 
 T = TypeVar("T")
 
@@ -26,10 +26,11 @@ class AsyncStore:
         self,
         target: Target,
         tell: Callable[[tuple[Transition, ...]], None],
+        outage: Outage | None = None,
         fallback: Fallback | None = None,
     ) -> None:
         self.target = target
-        self._outage = outage_of(target)
+        self._outage = outage or Outage(target, is_told=False)
         self._fallback = fallback
         self._tell = tell
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
@@ -75,6 +76,8 @@ class AsyncStore:
     async def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
+            if ask.may_guess:
+                self._outage.check()
             try:
                 return await self._command("EVALSHA", ask.script.sha, *sent)
             except redis.exceptions.NoScriptError:
@@ -86,7 +89,6 @@ class AsyncStore:
             return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
     async def _command(self, *command: str | int) -> Any:
-        self._outage.check()
         try:
             answer = await self._client().execute_command(*command)
         except redis.exceptions.NoScriptError:

@@ -11,7 +11,7 @@ from breaker.model import Transition
 from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell
 from breaker.store.connect import Target, give_back, lend, translate
 from breaker.store.fallback import Fallback
-from breaker.store.outage import outage_of
+from breaker.store.outage import Outage
 
 T = TypeVar("T")
 
@@ -23,10 +23,11 @@ class SyncStore:
         self,
         target: Target,
         tell: Callable[[tuple[Transition, ...]], None],
+        outage: Outage | None = None,
         fallback: Fallback | None = None,
     ) -> None:
         self.target = target
-        self._outage = outage_of(target)
+        self._outage = outage or Outage(target, is_told=False)
         self._fallback = fallback
         self._tell = tell
         self._client = lend(target)
@@ -71,6 +72,8 @@ class SyncStore:
     def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
+            if ask.may_guess:
+                self._outage.check()
             try:
                 return self._command("EVALSHA", ask.script.sha, *sent)
             except redis.exceptions.NoScriptError:
@@ -82,7 +85,6 @@ class SyncStore:
             return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
     def _command(self, *command: str | int) -> Any:
-        self._outage.check()
         try:
             answer = self._client.execute_command(*command)
         except redis.exceptions.NoScriptError:

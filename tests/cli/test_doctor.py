@@ -202,6 +202,12 @@ def test_a_store_that_is_full(doctor, new_server):
     assert "maxmemory" in found["scripts"]["message"]
 
 
+def test_a_store_without_scripts(doctor, new_server):
+    found = doctor(new_server("--rename-command", "EVAL", "").url)
+    assert "unknown command" in found["scripts"]["message"]
+    assert "this server lacks a command" in found["scripts"]["advice"]
+
+
 def test_odd_breakers_are_counted_and_named(run, make, client, prefix):
     make("good").record_rate_limit_error()
     client.hset(f"{prefix}:{{newer}}:state", "schema", 99)

@@ -71,10 +71,8 @@ def test_a_bad_interval_is_one_clear_line(run):
 
 def test_a_terminal_gets_a_table_that_is_drawn_anew(url, prefix, make):
     make("content").pause(None, "deploy", "ana")
-    with terminal("--url", url, "--prefix", prefix, "watch", "--interval", "0.1") as (
-        seen,
-        keys,
-    ):
+    store = ("--url", url, "--prefix", prefix)
+    with terminal(*store, "watch", "--interval", "0.1") as (seen, process):
         seen("content", "forced-open", "until resumed", "deploy (by ana)", "1 of 1 paused")
         make("content").resume()
         seen("closed", "0 of 1 paused")

@@ -87,7 +87,7 @@ def test_a_frozen_store_is_asked_by_nobodys_job(new_server, name, monkeypatch):
         server.pause()
         eventually(lambda: breaker._store._outage.is_on)
         asked: list[object] = []
-        monkeypatch.setattr(breaker._store._client, "execute_command", asked.append)
+        monkeypatch.setattr(breaker._store, "_command", lambda *command: asked.append(command))
         for _ in range(1000):
             with breaker.guard():
                 pass
