@@ -1,6 +1,7 @@
 """AsyncBreaker: the face for asyncio, and the four functions of `breaker.queues`, awaited."""
 
 import asyncio
+import logging
 import random
 import time
 import uuid
@@ -13,7 +14,7 @@ from breaker.alerts import tell
 from breaker.classify import rate_limit
 from breaker.config import configured
 from breaker.defaults import Defaults
-from breaker.errors import ConfigurationError
+from breaker.errors import ConfigurationError, StoreError
 from breaker.model import Grant, Status, Transition
 from breaker.protocol.plans import Plans, Request
 from breaker.protocol.wire import Reply
@@ -22,6 +23,8 @@ from breaker.settings import Options
 from breaker.store.fallback import Fallback
 from breaker.store.outage import outage_of
 from breaker.store.run_async import AsyncStore
+
+_LOGGER = logging.getLogger("breaker")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,9 +109,15 @@ class AsyncGuard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        permit = self._permit
-        if permit is None:
+        if self._permit is None:
             return
+        try:
+            await self._report(self._permit, error)
+        except StoreError:
+            # The job has its own result by now, which a report must not replace.
+            _LOGGER.exception("%s: a result could not be reported", self._breaker.name)
+
+    async def _report(self, permit: AsyncPermit, error: BaseException | None) -> None:
         if error is None:
             await permit.success()
             return
@@ -127,7 +136,8 @@ class AsyncBreaker:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
         redis: a redis-py client to take the connection data from, instead of `url`.
         prefix: what all keys begin with.
-        worker: who this is in the evidence (default: host and process id).
+        worker: who this is in the evidence and for `min_workers` (default: host and process id,
+            which forked children have from their parent: together they are one worker).
         push: hear of changes by push and answer from memory while that is fresh (at most 2 s
             old); False asks the store each time.
         on_store_failure: what a worker goes by while the store is down: "local", a breaker of its

@@ -111,7 +111,7 @@ class Machine:
         self._begin(now, call)
         self._write(rate_limit_errors=self.rate_limit_errors + 1)
         state, trips, counted = self._state_now(), self.trips, False
-        is_stale = permit_epoch not in ("", self.epoch)
+        is_stale = permit_epoch != "" and int(permit_epoch) < self.epoch
         if state == "open":
             self._extend(retry_after_ms)
         elif state == "half-open" and not is_stale:
@@ -137,7 +137,7 @@ class Machine:
             return before
         self._begin(now, call)
         state = self._state_now()
-        is_current = permit_epoch in ("", self.epoch)
+        is_current = permit_epoch == "" or int(permit_epoch) >= self.epoch
         is_of_run = permit_run == "" or int(permit_run) >= self.told_run
         changed = False
         if state == "half-open" and is_current:

@@ -141,9 +141,13 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to run one job, as the store gave it: the fences its result is judged by."""
+    """Leave to run one job, as the store gave it: the fences its result is judged by.
+
+    `is_local`: it was given by this worker alone, while the store was down.
+    """
 
     id: str
     epoch: int
     run: int
     is_probe: bool
+    is_local: bool = False

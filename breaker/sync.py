@@ -1,5 +1,6 @@
 """Breaker: the face for code that blocks. Its twin is `breaker.aio`; both only drive plans."""
 
+import logging
 import random
 import time
 import uuid
@@ -11,7 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 from breaker.alerts import tell
 from breaker.classify import rate_limit
 from breaker.config import configured
-from breaker.errors import ConfigurationError
+from breaker.errors import ConfigurationError, StoreError
 from breaker.model import Grant, Status, Transition
 from breaker.protocol.plans import Plans, Request
 from breaker.protocol.wire import Reply
@@ -20,6 +21,8 @@ from breaker.settings import Options
 from breaker.store.fallback import Fallback
 from breaker.store.outage import outage_of
 from breaker.store.run_sync import SyncStore
+
+_LOGGER = logging.getLogger("breaker")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,9 +105,15 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        permit = self._permit
-        if permit is None:
+        if self._permit is None:
             return
+        try:
+            self._report(self._permit, error)
+        except StoreError:
+            # The job has its own result by now, which a report must not replace.
+            _LOGGER.exception("%s: a result could not be reported", self._breaker.name)
+
+    def _report(self, permit: Permit, error: BaseException | None) -> None:
         if error is None:
             permit.success()
             return
@@ -123,7 +132,8 @@ class Breaker:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
         redis: a redis-py client to take the connection data from, instead of `url`.
         prefix: what all keys begin with.
-        worker: who this is in the evidence (default: host and process id).
+        worker: who this is in the evidence and for `min_workers` (default: host and process id,
+            which forked children have from their parent: together they are one worker).
         push: hear of changes by push and answer from memory while that is fresh (at most 2 s
             old); False asks the store each time.
         on_store_failure: what a worker goes by while the store is down: "local", a breaker of its

@@ -15,7 +15,7 @@ local error_id, permit_epoch, retry_after_ms = ARGV[6], ARGV[7], tonumber(ARGV[8
 put(b, 'rate_limit_errors', num(b, 'rate_limit_errors') + 1)
 
 local state = state_of(b)
-local is_stale = permit_epoch ~= '' and tonumber(permit_epoch) ~= num(b, 'epoch')
+local is_stale = permit_epoch ~= '' and tonumber(permit_epoch) < num(b, 'epoch')
 local trips = num(b, 'trips')
 if state == 'open' then
   extend(b, retry_after_ms)

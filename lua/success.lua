@@ -16,7 +16,7 @@ prepare(b)
 local permit_epoch, permit_run = ARGV[6], ARGV[7]
 
 local state = state_of(b)
-local is_current = permit_epoch == '' or tonumber(permit_epoch) == num(b, 'epoch')
+local is_current = permit_epoch == '' or tonumber(permit_epoch) >= num(b, 'epoch')
 local is_of_run = permit_run == '' or tonumber(permit_run) >= num(b, 'told_run')
 local changed = false
 if state == 'half-open' and is_current then

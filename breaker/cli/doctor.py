@@ -24,7 +24,7 @@ from breaker.errors import ConfigurationError, StoreRefused
 from breaker.model import Transition
 from breaker.protocol.keys import Keys, registry
 from breaker.protocol.wire import text
-from breaker.store.connect import Target, open_sync, translate
+from breaker.store.connect import TIMEOUT, Target, open_sync, translate
 from breaker.store.run_sync import SyncStore
 
 SCHEMA = "1"
@@ -218,8 +218,9 @@ class Examination:
         """Whether workers may listen for changes."""
         channel = Keys(self.prefix, "doctor").channel(self.target.database)
         with closing(self.client.pubsub()) as listener:
-            listener.subscribe(channel)
-            listener.get_message(timeout=0.25)
+            for change in (listener.subscribe, listener.unsubscribe):
+                change(channel)
+                listener.get_message(timeout=TIMEOUT)  # raises what the store refuses
         yield Check("push", Level.OK, "may listen for changes")
 
     def breakers(self) -> Iterator[Check]:

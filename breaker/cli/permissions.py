@@ -6,7 +6,7 @@ from breaker.protocol.keys import registry
 from breaker.protocol.scripts import Script, script, script_names
 
 # What is sent outside of scripts, by the library or by doctor itself.
-PLAIN = (
+PLAIN = [
     "EVALSHA",
     "EVAL",
     "PING",
@@ -15,8 +15,9 @@ PLAIN = (
     "SMEMBERS",
     "SREM",
     "SUBSCRIBE",
+    "UNSUBSCRIBE",
     "XREVRANGE",
-)
+]
 
 _CALL = re.compile(r"redis\.p?call\('(\w+)'")
 _LINE = re.compile(r"user_script:\s*(\d+)")

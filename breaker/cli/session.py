@@ -32,8 +32,13 @@ class Session:
         return self._fleet
 
     def breaker(self, name: str) -> Breaker:
-        """One breaker, whether anybody knows it or not; the caller closes it."""
-        return Breaker(name, url=self.url, prefix=self.prefix)
+        """One breaker, whether anybody knows it or not; the caller closes it.
+
+        It asks the store each time, and says so if that does not answer.
+        """
+        return Breaker(
+            name, url=self.url, prefix=self.prefix, push=False, on_store_failure="raise"
+        )
 
     def status(self, name: str) -> Status:
         """The state of a breaker that there is.

@@ -23,10 +23,10 @@ class Child:
 
     def __init__(self, name: str, module: str, *arguments: str) -> None:
         self.name = name
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - goes with this object
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see stop_all
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             tethered([sys.executable, "-m", module, *arguments]),
-            env={key: value for key, value in os.environ.items() if "BREAKER_" not in key},
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=subprocess.STDOUT,
@@ -38,6 +38,10 @@ class Child:
         # Not by seek and read: the process writes where that would leave the file's position.
         size = os.fstat(self._said.fileno()).st_size
         return os.pread(self._said.fileno(), size, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        """Forget what it has printed."""
+        self._said.close()
 
     def check(self) -> None:
         """See that it is still there.
@@ -69,16 +73,22 @@ class Child:
 
 def stop_all(children: Iterable[Child]) -> None:
     """Ask all to end, and end those that do not in time."""
-    ending = [child.process for child in children]
-    for process in ending:
-        process.terminate()
+    ending = list(children)
+    for child in ending:
+        child.process.terminate()
     deadline = time.monotonic() + PATIENCE
     try:
-        for process in ending:
-            process.wait(max(0.0, deadline - time.monotonic()))
+        for child in ending:
+            child.process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         pass
     finally:
-        for process in ending:
-            process.kill()
-            process.wait()
+        for child in ending:
+            child.process.kill()
+            child.process.wait()
+            child.close()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the options that somebody has set for breakers of his own."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("BREAKER_")}

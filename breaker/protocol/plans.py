@@ -4,6 +4,7 @@ A plan is a generator: it yields what to do (ask a script, send a command, sleep
 transitions), is sent the answer, and returns the result. `breaker.store` has the two drivers.
 """
 
+import json
 import math
 import uuid
 from collections.abc import Callable, Generator, Mapping
@@ -28,16 +29,22 @@ WAKE_SPREAD = 0.05
 # is looked at.
 LOOK = 2.0
 ERROR_ID_LENGTH = 500
+LONGEST_PAUSE = 31_536_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Run a script. `may_guess`: while the store is down, a local answer will do."""
+    """Run a script.
+
+    Attributes:
+        local_args: while the store is down a local answer will do, which goes by these arguments
+            over the others; None: it will not do.
+    """
 
     script: Script
     keys: tuple[str, ...]
     args: tuple[str | int, ...]
-    may_guess: bool = False
+    local_args: Mapping[str, str | int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +163,7 @@ class Plans:
             if reply is None:
                 reply = yield from self._report("acquire", permit_id)
                 if reply["granted"]:
-                    run = int(reply["run"])
-                    return Grant(permit_id, int(reply["epoch"]), run, reply["probe"])
+                    return wire.grant(permit_id, reply)
                 wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)
             left = self._left(timeout, start)
             if left <= 0:
@@ -205,8 +211,9 @@ class Plans:
             "rate_limit_error",
             token,
             seen=report_id,
+            grant=grant,
             error_id=report_id,
-            permit_epoch=grant.epoch if grant else "",
+            permit_epoch=grant.epoch if grant and not grant.is_local else "",
             retry_after_ms=to_ms(min(retry_after or 0, LONGEST)),
         )
         return wire.status(self.keys.name, reply, self.settings)
@@ -218,7 +225,9 @@ class Plans:
             "success",
             token,
             seen=token,
-            permit_epoch=grant.epoch if grant else "",
+            grant=grant,
+            # A success under a local permit says nothing to the store: it is older than anything.
+            permit_epoch=-1 if grant and grant.is_local else grant.epoch if grant else "",
             permit_run=grant.run if grant else "",
         )
 
@@ -232,6 +241,7 @@ class Plans:
         told, heard = self._last_reply, self._last_heard
         if self._watch and self._watch.told_at > heard:
             told, heard = self._watch.last, self._watch.told_at
+        told = {**json.loads(self._settings), **told}
         if "resumes_in_ms" not in told:
             return told
         left = told["resumes_in_ms"] - (self._clock() - heard) * 1000
@@ -250,7 +260,8 @@ class Plans:
 
     def view(self, *, may_guess: bool = False) -> Generator[Request, Any, wire.Reply]:
         """Read the whole state as the wire has it."""
-        return (yield from self._ask("snapshot", _token(), self._worker, may_guess=may_guess))
+        local_args: Mapping[str, str | int] | None = {} if may_guess else None
+        return (yield from self._ask("snapshot", _token(), self._worker, local_args=local_args))
 
     def events(self, limit: int) -> Generator[Request, Any, list[Transition]]:
         """Read the history, the oldest entry first."""
@@ -266,8 +277,9 @@ class Plans:
     ) -> Generator[Request, Any, Status]:
         """Stop the queue, for so many seconds or until it is resumed."""
         _check_duration("seconds", length)
-        if length == 0:
-            raise ConfigurationError(["seconds must be None or above 0, not 0"])
+        if length is not None and not 0 < length <= LONGEST_PAUSE:
+            allowed = f"above 0 and at most a year ({LONGEST_PAUSE:,} s)"
+            raise ConfigurationError([f"seconds must be None, or {allowed}, not {length!r}"])
         return (yield from self._order("pause", by, reason=reason, pause_ms=to_ms(length or 0)))
 
     def order(self, verb: str, reason: str, by: str) -> Generator[Request, Any, Status]:
@@ -294,14 +306,19 @@ class Plans:
         return wire.status(self.keys.name, reply, self.settings)
 
     def _report(
-        self, name: str, token: str, seen: str = "", **args: str | int
+        self,
+        name: str,
+        token: str,
+        seen: str = "",
+        grant: Grant | None = None,
+        **args: str | int,
     ) -> Generator[Request, Any, wire.Reply]:
         """Ask as a worker: the first time, declare the settings."""
         is_first = self._declared_for == "" or self._declared_for != self._incarnation
         declares = self._declaration if is_first else ""
-        reply = yield from self._ask(
-            name, token, self._worker, seen, declares, args, may_guess=True
-        )
+        # The store and the local breaker fence by epochs of their own.
+        local = {"permit_epoch": grant.epoch} if grant and "permit_epoch" in args else {}
+        reply = yield from self._ask(name, token, self._worker, seen, declares, args, local)
         yield from self._register(reply)
         if "is_local" not in reply and (is_first or not self._declaration):
             self._declared_for = reply["incarnation"]
@@ -328,8 +345,7 @@ class Plans:
         seen: str = "",
         declares: str = "",
         args: Mapping[str, str | int] = MappingProxyType({}),
-        *,
-        may_guess: bool = False,
+        local_args: Mapping[str, str | int] | None = None,
     ) -> Generator[Request, Any, wire.Reply]:
         wanted = script(name)
         given: dict[str, str | int] = {
@@ -346,7 +362,7 @@ class Plans:
         keys = tuple(
             self.keys.seen(seen) if key == "seen" else self.keys[key] for key in wanted.keys
         )
-        answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args), may_guess)
+        answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args), local_args)
         reply = wire.decode(answer)
         if "is_local" not in reply and "version" in reply:
             self._last_reply, self._last_heard = reply, self._clock()
@@ -396,14 +412,12 @@ def _check_duration(what: str, given: object) -> None:
 
 
 def _check_error_id(error_id: object) -> None:
-    if error_id is not None and not (
-        isinstance(error_id, str) and 0 < len(error_id) <= ERROR_ID_LENGTH
-    ):
-        raise ConfigurationError(
-            [
-                f"error_id must be None or text of 1 to {ERROR_ID_LENGTH} characters, not {error_id!r}"
-            ]
-        )
+    if error_id is None:
+        return
+    is_text = isinstance(error_id, str) and 0 < len(error_id) <= ERROR_ID_LENGTH
+    if not is_text or any("\ud800" <= char <= "\udfff" for char in str(error_id)):
+        allowed = f"text of 1 to {ERROR_ID_LENGTH} characters"
+        raise ConfigurationError([f"error_id must be None or {allowed}, not {error_id!r}"])
 
 
 def registered(prefix_registry: str) -> Generator[Request, Any, list[str]]:

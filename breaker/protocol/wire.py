@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from breaker.model import Evidence, State, Status, Transition
+from breaker.model import Evidence, Grant, State, Status, Transition
 from breaker.settings import OPTIONS, Settings
 
 Reply = dict[str, Any]
@@ -102,6 +102,13 @@ def transition(name: str, fields: Mapping[str, Any], event_id: str = "") -> Tran
         incarnation=fields.get("incarnation", ""),
         version=int(fields.get("version", 0)),
         id=event_id,
+    )
+
+
+def grant(permit_id: str, reply: Reply) -> Grant:
+    """A Grant from the answer to `acquire`."""
+    return Grant(
+        permit_id, int(reply["epoch"]), int(reply["run"]), reply["probe"], "is_local" in reply
     )
 
 

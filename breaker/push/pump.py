@@ -22,7 +22,7 @@ from breaker.alerts import tell
 from breaker.protocol.plans import Request
 from breaker.protocol.wire import Reply
 from breaker.push.view import View
-from breaker.store.connect import Target, is_store_error, open_subscriber
+from breaker.store.connect import Subscriber, Target, is_store_error, open_subscriber
 from breaker.store.outage import outage_of
 from breaker.store.run_sync import SyncStore
 
@@ -83,6 +83,7 @@ class Pump:
             feed.users -= 1
             if feed.users == 0:
                 del self._feeds[channel]
+                feed.view.distrust()
             if self._feeds:
                 return
             self._stop.set()
@@ -150,16 +151,11 @@ class Pump:
         )
         closing = contextlib.closing
         with closing(client), closing(store), client.pubsub() as subscriber:
-            subscribed: set[str] = set()
+            subscribed: dict[str, Feed] = {}
             asked: float | None = None
             answered = 0.0
             while not stop.is_set():
-                wanted = set(self._feeds)
-                if wanted - subscribed:
-                    subscriber.subscribe(*(wanted - subscribed))
-                if subscribed - wanted:
-                    subscriber.unsubscribe(*(subscribed - wanted))
-                subscribed = wanted
+                subscribed = self._follow(subscriber, subscribed, store)
                 now = time.monotonic()
                 if asked is None and now - answered >= PING:
                     subscriber.ping()
@@ -174,6 +170,21 @@ class Pump:
                     self._take(got, store)
                 self._ask_for_proof(store)
 
+    def _follow(
+        self, subscriber: Subscriber, subscribed: dict[str, Feed], store: SyncStore
+    ) -> dict[str, Feed]:
+        """Subscribe to what is new and leave what is gone."""
+        wanted = dict(self._feeds)
+        if new := wanted.keys() - subscribed.keys():
+            subscriber.subscribe(*new)
+        if gone := subscribed.keys() - wanted.keys():
+            subscriber.unsubscribe(*gone)
+        for channel in wanted.keys() & subscribed.keys():
+            # Closed and made anew since the last look: no confirmation will come for it.
+            if wanted[channel] is not subscribed[channel]:
+                wanted[channel].prove(store)
+        return wanted
+
     def _take(self, got: dict[str, Any], store: SyncStore) -> None:
         feed = self._feeds.get(got["channel"].decode())
         if feed is None:
@@ -185,9 +196,14 @@ class Pump:
             feed.prove(store)
 
     def _ask_for_proof(self, store: SyncStore) -> None:
+        # A single command that timed out may have begun an outage that the subscription knows
+        # nothing of; jobs do not ask meanwhile, so its end has to be found here.
+        is_out = outage_of(self.target).is_due()
         for feed in tuple(self._feeds.values()):
-            if feed.view.wants_proof(time.monotonic()):
+            if is_out or feed.view.wants_proof(time.monotonic()):
                 feed.prove(store)
+                is_out = False
+            feed.view.tell()
 
 
 _by_store: dict[str, Pump] = {}

@@ -7,6 +7,7 @@ this incarnation, in the order of its versions, and only while the subscription 
 
 import contextlib
 import math
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,9 @@ from breaker.protocol.wire import Reply
 
 # Seconds without a word of an error after which the store is asked whether all is calm.
 CALM = 3.0
+# Seconds after which the store is asked anyway: what was flushed or evicted, or edited by hand, is
+# not pushed. Spread, so that a fleet does not ask at one moment.
+PROOF_EVERY = 30.0
 
 Callback = Callable[..., Any]
 _FLEETING = frozenset(
@@ -54,7 +58,9 @@ class View:
         self._known_to = ""
         self._is_proven = False
         self._quiet_from = math.inf
+        self._proven_at = 0.0
         self._lock = threading.Lock()
+        self._told_serial = -1
         self._listeners: list[Callable[[Reply], None]] = []
         self._waiting: list[Callable[[], None]] = []
 
@@ -93,20 +99,31 @@ class View:
                 return
             if self._is_proven and self._is_older(told):
                 return
+            if is_proof:
+                self._proven_at = now - random.uniform(0, PROOF_EVERY / 2)  # noqa: S311 - jitter
             is_change = not self._is_proven or _order(told) != _order(self.last)
             self._is_proven = True
             self.last = told if is_proof else _lasting(self.last) | told
             self._draw(told, now)
-            listeners = tuple(self._listeners) if is_change else ()
             waiting = tuple(self._waiting) if is_change else ()
         for wake in waiting:
             wake()
+
+    def tell(self) -> None:
+        """Call the listeners if there is news for them; from one thread only, so in order."""
+        with self._lock:
+            if not self._is_proven or self._told_serial == self.serial:
+                return
+            self._told_serial, last = self.serial, self.last
+            listeners = tuple(self._listeners)
         for listener in listeners:
-            listener(self.last)
+            listener(last)
 
     def wants_proof(self, now: float) -> bool:
-        """Whether the store should be asked if all is calm again."""
-        return self._is_proven and not self.is_quiet and now >= self._quiet_from
+        """Whether the store should be asked: is all calm again, or has it lost its state?"""
+        if not self._is_proven:
+            return False
+        return now >= self._quiet_from or now >= self._proven_at + PROOF_EVERY
 
     def distrust(self) -> None:
         """The subscription is gone: nothing is known until there is proof again."""
@@ -115,17 +132,15 @@ class View:
             self.grant, self.runs, self.is_quiet, self._paused_until = None, False, False, None
             self._quiet_from = math.inf
             self.serial += 1
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener(self.last)
+            waiting = tuple(self._waiting)
+        for wake in waiting:
+            wake()
 
     def listen(self, listener: Callable[[Reply], None]) -> Callable[[], None]:
-        """Call `listener` with what is known, then with each change; returns what ends that."""
+        """Have tell() call `listener` with what is known, then with changes; returns what ends it."""
         with self._lock:
             self._listeners.append(listener)
-            known = self.last if self._is_proven else None
-        if known:
-            listener(known)
+            self._told_serial = -1
         return lambda: self._forget(self._listeners, listener)
 
     def notify(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -21,12 +21,13 @@ class Watch:
         self._pump = pump_for(target)
         self._channel = channel
         self._is_closed = False
+        self._is_introduced = False
         self._view: View = self._pump.add(channel, read)
 
     def grant(self) -> Grant | None:
         """Leave to run a job that needs no asking."""
         if monotonic() < self._pump.fresh_until:
-            return self._view.grant
+            return self._view.grant if self._is_introduced else None
         self._pump.wake()
         return None
 
@@ -72,6 +73,7 @@ class Watch:
 
     def introduce(self, incarnation: str) -> None:
         """This worker has made itself known to the store's present state."""
+        self._is_introduced = True
         self._view.introduce(incarnation)
 
     def learn(self, reply: Reply) -> None:

@@ -7,6 +7,7 @@ scripts' tokens make safe; after a time-out it does not, for that would double t
 holds at most two connections for commands, whatever the number of its breakers.
 """
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ from breaker.errors import ConfigurationError, StoreError, StoreRefused, StoreUn
 DEFAULT_URL = "redis://localhost:6379/0"
 TIMEOUT = 0.25
 CONNECTIONS = 2
+# Seconds that a thread waits for one of them.
+PATIENCE = 2.0
 SCHEMES = ("redis://", "rediss://", "unix://")
 
 _KEPT = frozenset(
@@ -63,8 +66,20 @@ _SYNC = {
     "tls": redis.connection.SSLConnection,
     "unix": redis.connection.UnixDomainSocketConnection,
 }
+# Redis-py takes the code out of the text of those it has a class for.
+_PASSING = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.OutOfMemoryError,
+    OSError,
+)
 _REFUSALS = ("AUTH", "WRONGPASS", "NOPERM", "NOAUTH", "SSL", "certificate", "invalid username")
 
+Subscriber = redis.client.PubSub
 Kind = Literal["tcp", "tls", "unix"]
 
 
@@ -186,6 +201,36 @@ def give_back(target: Target) -> None:
     client.connection_pool.disconnect()
 
 
+@dataclass
+class Shared:
+    """One event loop's client for one store, and who uses it."""
+
+    client: "redis.asyncio.Redis"
+    turns: asyncio.Semaphore
+    users: set[object]
+
+
+_lent_async: dict[tuple[asyncio.AbstractEventLoop, str], Shared] = {}
+
+
+def lend_async(target: Target) -> Shared:
+    """The running loop's client for a store, shared by all who ask for it."""
+    key = (asyncio.get_running_loop(), target.identity)
+    if key not in _lent_async:
+        for old in [known for known in _lent_async if known[0].is_closed()]:
+            del _lent_async[old]
+        turns = asyncio.Semaphore(CONNECTIONS)
+        _lent_async[key] = Shared(open_async(target), turns, set())
+    return _lent_async[key]
+
+
+async def give_back_async(target: Target) -> None:
+    """Close the running loop's connections to a store."""
+    shared = _lent_async.pop((asyncio.get_running_loop(), target.identity))
+    await shared.client.aclose()
+    await shared.client.connection_pool.disconnect()
+
+
 def open_subscriber(target: Target) -> redis.Redis:
     """Make a client for one subscription: RESP2, where a PONG comes like a message."""
     data = _timeouts(target) | {"protocol": 2, "retry": Retry(NoBackoff(), 0)}
@@ -209,7 +254,7 @@ def open_sync(target: Target) -> redis.Redis:
     pool = redis.connection.BlockingConnectionPool(
         connection_class=_SYNC[target.kind],
         max_connections=CONNECTIONS,
-        timeout=TIMEOUT,
+        timeout=PATIENCE,
         retry=Retry(NoBackoff(), 1, supported_errors=_BROKEN),
         **_timeouts(target),
     )
@@ -254,9 +299,7 @@ def translate(error: Exception, target: Target) -> StoreError:
     refused = isinstance(
         error, redis.AuthenticationError | redis.exceptions.AuthorizationError
     ) or any(sign in text for sign in _REFUSALS)
-    passing = isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError) or any(
-        code in text for code in _OUTAGES
-    )
+    passing = isinstance(error, _PASSING) or any(code in text for code in _OUTAGES)
     if passing and not refused:
         return StoreUnavailable(f"the store at {target} does not answer: {text}")
     return StoreRefused(f"the store at {target} refused: {text}")

@@ -1,7 +1,9 @@
 """What a worker goes by while the store is down: a breaker of its own, or a fixed answer."""
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +12,7 @@ from breaker.machine import FOREVER, Machine
 from breaker.protocol.wire import Reply
 from breaker.settings import OPTIONS
 
+_all: "weakref.WeakSet[Fallback]" = weakref.WeakSet()
 POLICIES = ("local", "open", "closed", "raise")
 
 
@@ -28,6 +31,7 @@ class Fallback:
         self._number = 0
         self._machine = Machine()
         self._lock = threading.Lock()
+        _all.add(self)
 
     def answer(
         self, number: int, verb: str, given: Mapping[str, Any], error: StoreUnavailable
@@ -62,3 +66,16 @@ class Fallback:
             machine.state, machine.pause_until = "open", now + left
             machine.pause_ms, machine.opened_at, machine.open_until = left, now, now + left
         return machine
+
+    def after_fork(self) -> None:
+        """In a child process the lock may be held by nobody."""
+        self._lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    for fallback in _all:
+        fallback.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -55,6 +55,10 @@ class Outage:
                 raise StoreUnavailable(self._says)
             self._ask_again = now + LONGEST
 
+    def is_due(self) -> bool:
+        """Whether there is an outage, and it is time to look if it is over."""
+        return self.is_on and time.monotonic() >= self._ask_again
+
     def failed(self, error: StoreUnavailable) -> None:
         """The store did not answer."""
         with self._lock:

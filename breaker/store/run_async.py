@@ -4,15 +4,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import redis
-import redis.asyncio
 
 from breaker.errors import StoreUnavailable
 from breaker.model import Transition
 from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell, Watching
-from breaker.store.connect import Target, open_async, translate
+from breaker.store.connect import (
+    Shared,
+    Target,
+    give_back_async,
+    lend_async,
+    translate,
+)
 from breaker.store.fallback import Fallback
 from breaker.store.outage import Outage
 
@@ -33,9 +37,6 @@ class AsyncStore:
         self._outage = outage or Outage(target, is_told=False)
         self._fallback = fallback
         self._tell = tell
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
-            WeakKeyDictionary()
-        )
 
     async def run(self, plan: Generator[Request, Any, T]) -> T:
         """Do what the plan asks for, until it has its result.
@@ -76,21 +77,24 @@ class AsyncStore:
     async def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
-            if ask.may_guess:
+            if ask.local_args is not None:
                 self._outage.check()
             try:
                 return await self._command("EVALSHA", ask.script.sha, *sent)
             except redis.exceptions.NoScriptError:
                 return await self._command("EVAL", ask.script.body, *sent)
         except StoreUnavailable as error:
-            if self._fallback is None or not ask.may_guess:
+            if self._fallback is None or ask.local_args is None:
                 raise
-            given = dict(zip(ask.script.args, ask.args, strict=True))
+            given = dict(zip(ask.script.args, ask.args, strict=True)) | dict(ask.local_args)
             return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
     async def _command(self, *command: str | int) -> Any:
+        shared = self._shared()
         try:
-            answer = await self._client().execute_command(*command)
+            # Many tasks and few connections: waiting for one is no sign of an outage.
+            async with shared.turns:
+                answer = await shared.client.execute_command(*command)
         except redis.exceptions.NoScriptError:
             self._outage.ended()
             raise
@@ -98,22 +102,24 @@ class AsyncStore:
             told = translate(error, self.target)
             if isinstance(told, StoreUnavailable):
                 self._outage.failed(told)
+            if isinstance(error, redis.exceptions.ReadOnlyError):
+                # A master that has become a replica: the name may lead to another server by now.
+                await shared.client.connection_pool.disconnect()
             raise told from error
         self._outage.ended()
         return answer
 
-    def _client(self) -> redis.asyncio.Redis:
-        loop = asyncio.get_running_loop()
-        if loop not in self._clients:
-            self._clients[loop] = open_async(self.target)
-        return self._clients[loop]
+    def _shared(self) -> Shared:
+        shared = lend_async(self.target)
+        shared.users.add(self)
+        return shared
 
     async def close(self) -> None:
-        """Close this loop's connections."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-            await client.connection_pool.disconnect()
+        """Give this loop's connections back; the last one to do so closes them."""
+        shared = lend_async(self.target)
+        shared.users.discard(self)
+        if not shared.users:
+            await give_back_async(self.target)
 
 
 async def _wait_for_change(watch: Watching, serial: int, seconds: float) -> None:

@@ -72,16 +72,16 @@ class SyncStore:
     def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
-            if ask.may_guess:
+            if ask.local_args is not None:
                 self._outage.check()
             try:
                 return self._command("EVALSHA", ask.script.sha, *sent)
             except redis.exceptions.NoScriptError:
                 return self._command("EVAL", ask.script.body, *sent)
         except StoreUnavailable as error:
-            if self._fallback is None or not ask.may_guess:
+            if self._fallback is None or ask.local_args is None:
                 raise
-            given = dict(zip(ask.script.args, ask.args, strict=True))
+            given = dict(zip(ask.script.args, ask.args, strict=True)) | dict(ask.local_args)
             return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
     def _command(self, *command: str | int) -> Any:
@@ -94,6 +94,9 @@ class SyncStore:
             told = translate(error, self.target)
             if isinstance(told, StoreUnavailable):
                 self._outage.failed(told)
+            if isinstance(error, redis.exceptions.ReadOnlyError):
+                # A master that has become a replica: the name may lead to another server by now.
+                self._client.connection_pool.disconnect()
             raise told from error
         self._outage.ended()
         return answer

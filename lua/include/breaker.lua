@@ -184,7 +184,8 @@ local function commit(b)
   for _, step in ipairs(b.steps) do
     step.version = num(b, 'version')
   end
-  if is_news then
+  -- A state that is new is told too: a view of a lost one must not be believed any longer.
+  if is_news or b.is_new then
     announce(b)
   end
 end

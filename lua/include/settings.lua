@@ -39,6 +39,7 @@ end
 -- What every script that may write does first.
 local function prepare(b)
   if b.row.incarnation == nil then
+    b.is_new = true
     put(b, 'schema', 1)
     put(b, 'incarnation', b.token)
     put(b, 'state', 'closed')

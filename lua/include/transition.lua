@@ -103,7 +103,7 @@ end
 
 -- What a repeat of a report or an order is told; nil if this is none.
 local function repeated(b)
-  if not b.seen then
+  if not b.seen or b.row.incarnation == nil then
     return nil
   elseif string.sub(b.seen, 1, #b.token) == b.token then
     return string.sub(b.seen, #b.token + 1)

@@ -552,7 +552,9 @@ def test_bad_error_ids_limits_and_changes_are_named(make):
         breaker.record_rate_limit_error(error_id="")
     with pytest.raises(ConfigurationError, match="limit must be"):
         breaker.events(limit=0)
-    with pytest.raises(ConfigurationError, match="seconds must be None or above 0"):
+    with pytest.raises(
+        ConfigurationError, match="seconds must be None, or above 0 and at most a year"
+    ):
         breaker.pause(0)
     with pytest.raises(ConfigurationError) as raised:
         breaker.configure({"threshold": 0, "colour": "red", "nothing": None})
