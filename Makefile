@@ -30,7 +30,7 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all check lint types imports dead-code spelling lua-check \
+.PHONY: help setup demo test test-all bench check lint types imports dead-code spelling lua-check \
 	wheel constraints clean
 
 help: ## this list
@@ -46,6 +46,11 @@ test: $(DEV) ## run the tests (ARGS="-k NAME" for some of them)
 
 test-all: $(DEV) ## run the slow tests too
 	@$(BIN)/python -m pytest -m "not bench" $(ARGS)
+
+# PEERS=1 installs the other breakers first; those that are missing are left out.
+bench: $(DEV) ## measure what the guard costs (PEERS=1: beside others; ARGS="--help": its options)
+	@$(if $(PEERS),$(PIP) install --constraint constraints.txt --group bench)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: lint types imports dead-code spelling lua-check ## all that is checked without running
 

@@ -170,7 +170,9 @@ class AsyncBreaker:
             options=options,
         )
         self.name = name
-        self._watch = Watch(config.target, config.channel, self._view) if push else None
+        self._watch = (
+            Watch(config.target, config.channel, self._view, self._probe) if push else None
+        )
         self._plans = Plans(
             config.keys,
             config.channel,
@@ -180,7 +182,9 @@ class AsyncBreaker:
             clock=time.monotonic,
             random=random.random,
         )
-        fallback = Fallback(config.on_store_failure, self._plans.last_known)
+        fallback = Fallback(
+            config.on_store_failure, self._plans.last_known, config.keys.seen("probe")
+        )
         self._store = AsyncStore(config.target, tell, outage_of(config.target), fallback)
 
     # -- workers
@@ -320,6 +324,9 @@ class AsyncBreaker:
 
     async def _released(self, grant: Grant) -> None:
         await self._run(self._plans.release(grant))
+
+    def _probe(self) -> Generator[Request, Any, None]:
+        return self._plans.probe()
 
     def _view(self) -> Generator[Request, Any, Reply]:
         return self._plans.view()

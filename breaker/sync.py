@@ -166,7 +166,9 @@ class Breaker:
             options=options,
         )
         self.name = name
-        self._watch = Watch(config.target, config.channel, self._view) if push else None
+        self._watch = (
+            Watch(config.target, config.channel, self._view, self._probe) if push else None
+        )
         self._plans = Plans(
             config.keys,
             config.channel,
@@ -176,7 +178,9 @@ class Breaker:
             clock=time.monotonic,
             random=random.random,
         )
-        fallback = Fallback(config.on_store_failure, self._plans.last_known)
+        fallback = Fallback(
+            config.on_store_failure, self._plans.last_known, config.keys.seen("probe")
+        )
         self._store = SyncStore(config.target, tell, outage_of(config.target), fallback)
 
     # -- workers
@@ -314,6 +318,9 @@ class Breaker:
 
     def _released(self, grant: Grant) -> None:
         self._run(self._plans.release(grant))
+
+    def _probe(self) -> Generator[Request, Any, None]:
+        return self._plans.probe()
 
     def _view(self) -> Generator[Request, Any, Reply]:
         return self._plans.view()

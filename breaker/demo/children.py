@@ -10,8 +10,9 @@ from typing import IO
 
 from breaker.embedded import tethered
 
-# Seconds that processes get to end what they have begun.
-PATIENCE = 5.0
+# Seconds that processes get to come up, on a busy machine, and to end what they have begun.
+START = 30.0
+STOP = 5.0
 
 
 class ChildFailedError(Exception):
@@ -62,7 +63,7 @@ class Child:
         Raises:
             ChildFailedError: it ended, or said nothing in time.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + START
         while "\n" not in self.said():
             self.check()
             if time.monotonic() > deadline:
@@ -76,7 +77,7 @@ def stop_all(children: Iterable[Child]) -> None:
     ending = list(children)
     for child in ending:
         child.process.terminate()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + STOP
     try:
         for child in ending:
             child.process.wait(max(0.0, deadline - time.monotonic()))

@@ -23,48 +23,56 @@ from breaker.settings import OPTIONS, option_problems
 INTERRUPTED = 130
 
 
+Workers = Annotated[int, typer.Option(min=2, max=32, help="Worker processes.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        help="Calls per second that the upstream allows.",
+        show_default=f"{ALLOWANCE:g} for each worker",
+    ),
+]
+Duration = Annotated[float, typer.Option(min=12, help="Seconds that the whole run takes.")]
+Threshold = Annotated[
+    int, typer.Option(min=1, help="Trip after so many 429s in a row, over the whole fleet.")
+]
+Cooldown = Annotated[
+    float | None,
+    typer.Option(
+        min=0.5,
+        help="Seconds that a trip pauses the queue; the upstream then sends no Retry-After.",
+        show_default="as long as the upstream's Retry-After says",
+    ),
+]
+Recovery = Annotated[
+    str,
+    typer.Option(
+        help=f"{OPTIONS['recovery'].help.capitalize()}: {OPTIONS['recovery'].allowed}."
+    ),
+]
+Without = Annotated[
+    bool, typer.Option("--without", help="Show only the fleet without a breaker.")
+]
+Forever = Annotated[
+    bool,
+    typer.Option("--forever", help="Go on, with one shortage after another, until Ctrl-C."),
+]
+IsPlain = Annotated[
+    bool, typer.Option("--plain", help="Write lines, as to a pipe, instead of the live view.")
+]
+
+
 def demo(
     *,
-    workers: Annotated[int, typer.Option(min=2, max=32, help="Worker processes.")] = 4,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1,
-            help="Calls per second that the upstream allows.",
-            show_default=f"{ALLOWANCE:g} for each worker",
-        ),
-    ] = None,
-    duration: Annotated[
-        float, typer.Option(min=12, help="Seconds that the whole run takes.")
-    ] = 60,
-    threshold: Annotated[
-        int, typer.Option(min=1, help="Trip after so many 429s in a row, over the whole fleet.")
-    ] = OPTIONS["threshold"].default,
-    cooldown: Annotated[
-        float | None,
-        typer.Option(
-            min=0.5,
-            help="Seconds that a trip pauses the queue; the upstream then sends no Retry-After.",
-            show_default="as long as the upstream's Retry-After says",
-        ),
-    ] = None,
-    recovery: Annotated[
-        str,
-        typer.Option(
-            help=f"{OPTIONS['recovery'].help.capitalize()}: {OPTIONS['recovery'].allowed}."
-        ),
-    ] = OPTIONS["recovery"].default,
-    without: Annotated[
-        bool, typer.Option("--without", help="Show only the fleet without a breaker.")
-    ] = False,
-    forever: Annotated[
-        bool,
-        typer.Option("--forever", help="Go on, with one shortage after another, until Ctrl-C."),
-    ] = False,
-    plain: Annotated[
-        bool,
-        typer.Option("--plain", help="Write lines, as to a pipe, instead of the live view."),
-    ] = False,
+    workers: Workers = 4,
+    rate: Rate = None,
+    duration: Duration = 60,
+    threshold: Threshold = OPTIONS["threshold"].default,
+    cooldown: Cooldown = None,
+    recovery: Recovery = OPTIONS["recovery"].default,
+    without: Without = False,
+    forever: Forever = False,
+    plain: IsPlain = False,
 ) -> None:
     """Watch a fleet meet a rate limit: first without a breaker, then with it.
 

@@ -195,7 +195,7 @@ def _state(status: Status, plan: Plan) -> list[Text]:
         first.append("all workers read it")
     count = status.consecutive_errors
     dots = "●" * count + "○" * (plan.threshold - count) if plan.threshold <= DOTS else ""
-    why = f"tripped by {status.by}: {status.reason}" if status.is_paused else ""
+    why = f"by {status.by}: {status.reason}" if status.is_paused else ""
     return [
         first,
         Text.assemble("429s in a row: ", (dots, "red"), f" {count} of {plan.threshold}"),

@@ -13,15 +13,12 @@ import redis
 from rq import SimpleWorker
 
 from breaker import Breaker, Status, StoreUnavailable, Transition
-from breaker.demo.children import Child, ChildFailedError, stop_all
+from breaker.demo.children import START, Child, ChildFailedError, stop_all
 from breaker.demo.jobs import call_upstream, fetch, other_work
 from breaker.demo.ledger import Ledger
 from breaker.demo.picture import Calls, Outcome, Picture, Second
 from breaker.demo.plan import Phase, Plan
 from breaker.demo.worker import BEGUN, CONTENT, OTHER
-
-# Seconds that the workers may take to register.
-PATIENCE = 15.0
 
 
 class Stage:
@@ -139,7 +136,7 @@ class Stage:
         return child
 
     def _await_fleet(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + START
         while SimpleWorker.count(self._connection) < len(self._fleet):
             for child in self._children:
                 child.check()

@@ -254,6 +254,10 @@ class Plans:
         view = yield from self.view()
         return wire.status(self.keys.name, view, self.settings)
 
+    def probe(self) -> Generator[Request, Any, None]:
+        """Write something harmless, to see whether the store takes writes."""
+        yield Send(("SET", self.keys.seen("probe"), "1", "PX", 1000))
+
     def status_of(self, told: wire.Reply) -> Status:
         """A Status from a view."""
         return wire.status(self.keys.name, told, self.settings)

@@ -19,8 +19,8 @@ from functools import partial
 from typing import Any
 
 from breaker.alerts import tell
+from breaker.errors import StoreError
 from breaker.protocol.plans import Request
-from breaker.protocol.wire import Reply
 from breaker.push.view import View
 from breaker.store.connect import Subscriber, Target, is_store_error, open_subscriber
 from breaker.store.outage import outage_of
@@ -37,7 +37,7 @@ SLOWEST_RECONNECT = 2.0
 _LOGGER = logging.getLogger("breaker")
 
 
-Plan = Generator[Request, Any, Reply]
+Plan = Generator[Request, Any, Any]
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Feed:
 
     view: View
     read: Callable[[], Plan]
+    probe: Callable[[], Plan]
     users: int = 0
 
     def prove(self, store: SyncStore) -> None:
@@ -68,11 +69,19 @@ class Pump:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._asks_to_come = 0
+        self._outage = outage_of(target)
+        self._outage.on_begin = self._pause_trust
 
-    def add(self, channel: str, read: Callable[[], Plan]) -> View:
-        """Feed a view from a channel; `read` is the plan that reads the whole state."""
+    def add(self, channel: str, read: Callable[[], Plan], probe: Callable[[], Plan]) -> View:
+        """Feed a view from a channel.
+
+        Args:
+            channel: where its changes are published.
+            read: the plan that reads the whole state.
+            probe: the plan that writes something harmless.
+        """
         with self._lock:
-            feed = self._feeds.setdefault(channel, Feed(View(), read))
+            feed = self._feeds.setdefault(channel, Feed(View(), read, probe))
             feed.users += 1
             return feed.view
 
@@ -118,8 +127,7 @@ class Pump:
 
     def _run(self, stop: threading.Event) -> None:
         failures = 0
-        outage = outage_of(self.target)
-        outage.has_prober = True
+        self._outage.has_prober = True
         while not stop.is_set():
             started = time.monotonic()
             for act in (partial(self._listen, stop), self._distrust):
@@ -131,7 +139,11 @@ class Pump:
             failures = 0 if time.monotonic() - started > SLOWEST_RECONNECT else failures + 1
             delay = min(SLOWEST_RECONNECT, 0.1 * 2 ** min(failures, 10))
             stop.wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        outage.has_prober = False
+        self._outage.has_prober = False
+
+    def _pause_trust(self) -> None:
+        """While the store is down, or takes no writes, a worker goes by its own breaker."""
+        self.fresh_until = 0.0
 
     def _distrust(self) -> None:
         """Nothing is known any more; find out, so that no job has to, if the store is down."""
@@ -139,15 +151,14 @@ class Pump:
         feeds = tuple(self._feeds.values())
         for feed in feeds:
             feed.view.distrust()
-        store = SyncStore(self.target, tell, outage_of(self.target))
+        store = SyncStore(self.target, tell, self._outage)
         with contextlib.closing(store):
-            for feed in feeds[:1]:
-                store.run(feed.read())
+            self._probe(feeds, store)
 
     def _listen(self, stop: threading.Event) -> None:
         client, store = (
             open_subscriber(self.target),
-            SyncStore(self.target, tell, outage_of(self.target)),
+            SyncStore(self.target, tell, self._outage),
         )
         closing = contextlib.closing
         with closing(client), closing(store), client.pubsub() as subscriber:
@@ -165,7 +176,8 @@ class Pump:
                     raise TimeoutError(message)
                 got = subscriber.get_message(timeout=TICK)
                 if got and got["type"] == "pong" and asked is not None:
-                    self.fresh_until, answered, asked = asked + TRUST, asked, None
+                    answered, asked = asked, None
+                    self.fresh_until = 0.0 if self._outage.is_on else answered + TRUST
                 elif got:
                     self._take(got, store)
                 self._ask_for_proof(store)
@@ -198,12 +210,20 @@ class Pump:
     def _ask_for_proof(self, store: SyncStore) -> None:
         # A single command that timed out may have begun an outage that the subscription knows
         # nothing of; jobs do not ask meanwhile, so its end has to be found here.
-        is_out = outage_of(self.target).is_due()
-        for feed in tuple(self._feeds.values()):
-            if is_out or feed.view.wants_proof(time.monotonic()):
+        feeds = tuple(self._feeds.values())
+        if self._outage.is_due():
+            self._probe(feeds, store)
+        for feed in feeds:
+            if feed.view.wants_proof(time.monotonic()):
                 feed.prove(store)
-                is_out = False
             feed.view.tell()
+
+    def _probe(self, feeds: tuple[Feed, ...], store: SyncStore) -> None:
+        # The subscription may be well while the store takes no writes: that is no reason to
+        # make it anew.
+        with contextlib.suppress(StoreError):
+            for feed in feeds[:1]:
+                store.run(feed.probe())
 
 
 _by_store: dict[str, Pump] = {}

@@ -17,12 +17,18 @@ _LOGGER = logging.getLogger("breaker")
 class Watch:
     """A breaker's view and the pump that feeds it."""
 
-    def __init__(self, target: Target, channel: str, read: Callable[[], Plan]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        channel: str,
+        read: Callable[[], Plan],
+        probe: Callable[[], Plan],
+    ) -> None:
         self._pump = pump_for(target)
         self._channel = channel
         self._is_closed = False
         self._is_introduced = False
-        self._view: View = self._pump.add(channel, read)
+        self._view: View = self._pump.add(channel, read, probe)
 
     def grant(self) -> Grant | None:
         """Leave to run a job that needs no asking."""

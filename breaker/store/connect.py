@@ -77,6 +77,8 @@ _PASSING = (
     redis.exceptions.OutOfMemoryError,
     OSError,
 )
+_ONLY_READS = ("READONLY", "OOM ", "maxmemory", "MISCONF", "NOREPLICAS")
+WRITES = ("SADD", "SET")
 _REFUSALS = ("AUTH", "WRONGPASS", "NOPERM", "NOAUTH", "SSL", "certificate", "invalid username")
 
 Subscriber = redis.client.PubSub
@@ -288,6 +290,12 @@ def _timeouts(target: Target) -> dict[str, Any]:
 def is_store_error(error: Exception) -> bool:
     """Whether it is the store's, and not a fault of ours."""
     return isinstance(error, redis.RedisError | OSError | StoreError)
+
+
+def only_reads(error: Exception) -> bool:
+    """Whether the store is there, but takes no writes for now."""
+    kinds = redis.exceptions.ReadOnlyError | redis.exceptions.OutOfMemoryError
+    return isinstance(error, kinds) or any(code in str(error) for code in _ONLY_READS)
 
 
 def translate(error: Exception, target: Target) -> StoreError:

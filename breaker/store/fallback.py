@@ -23,9 +23,13 @@ class Fallback:
         policy: "local" counts in memory by the same rules; "open" pauses; "closed" lets all jobs
             run; "raise" hands the outage on.
         last_known: what the store last said, with the pause that is left of it by now.
+        probe_key: a key that may be written to see whether the store takes writes.
     """
 
-    def __init__(self, policy: str, last_known: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self, policy: str, last_known: Callable[[], Mapping[str, Any]], probe_key: str
+    ) -> None:
+        self.probe_key = probe_key
         self._policy = policy
         self._last_known = last_known
         self._number = 0

@@ -5,6 +5,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 
 from breaker.errors import StoreUnavailable
 from breaker.store.connect import Target
@@ -27,6 +28,7 @@ class Outage:
         is_on: whether there is one now.
         has_prober: a thread finds out whether it is over, so that no job has to wait for that;
             without one, a job is let through now and then.
+        on_begin: called when one begins.
     """
 
     def __init__(self, target: Target, *, is_told: bool = True) -> None:
@@ -35,55 +37,64 @@ class Outage:
         self.number = 0
         self.is_on = False
         self.has_prober = False
+        self._needs_write = False
+        self.on_begin: Callable[[], None] = lambda: None
         self._began = 0.0
         self._failures = 0
         self._ask_again = 0.0
         self._says = ""
         self._lock = threading.Lock()
 
-    def check(self) -> None:
+    def check(self) -> bool:
         """Let one job through now and then, and refuse the others at once.
+
+        Returns:
+            Whether this one is let through to see if the store takes writes again.
 
         Raises:
             StoreUnavailable: not now.
         """
         if not self.is_on:
-            return
+            return False
         with self._lock:
             now = time.monotonic()
             if self.has_prober or now < self._ask_again:
                 raise StoreUnavailable(self._says)
             self._ask_again = now + LONGEST
+            return self._needs_write
 
     def is_due(self) -> bool:
         """Whether there is an outage, and it is time to look if it is over."""
         return self.is_on and time.monotonic() >= self._ask_again
 
-    def failed(self, error: StoreUnavailable) -> None:
-        """The store did not answer."""
+    def failed(self, error: StoreUnavailable, *, is_read_only: bool = False) -> None:
+        """The store did not answer, or answered that it only reads for now."""
         with self._lock:
             now = time.monotonic()
             is_new = not self.is_on
             if is_new:
                 self.is_on, self._began, self._failures = True, now, 0
                 self.number += 1
+                self._needs_write = False
+            if is_read_only:
+                self._needs_write = True
             delay = min(LONGEST, SHORTEST * 2**self._failures)
             self._failures = min(self._failures + 1, 10)
             self._ask_again = now + delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
             self._says = str(error)
+        if is_new:
+            self.on_begin()
         if is_new and self._is_told:
             _LOGGER.warning("%s; it is asked again in a while", error)
 
-    def ended(self) -> None:
-        """The store answered."""
-        if not self.is_on:
-            return
+    def ended(self, *, is_write: bool) -> None:
+        """The store answered; one that only read must have written to be well again."""
         with self._lock:
-            if not self.is_on:
+            if self._needs_write and not is_write:
                 return
-            self.is_on = False
+            was_on, self.is_on = self.is_on, False
             lasted = time.monotonic() - self._began
-        if self._is_told:
+        if was_on and self._is_told:
             _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
 
     def after_fork(self) -> None:

@@ -11,10 +11,12 @@ from breaker.errors import StoreUnavailable
 from breaker.model import Transition
 from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell, Watching
 from breaker.store.connect import (
+    WRITES,
     Shared,
     Target,
     give_back_async,
     lend_async,
+    only_reads,
     translate,
 )
 from breaker.store.fallback import Fallback
@@ -68,7 +70,7 @@ class AsyncStore:
 
     async def _send(self, send: Send) -> Any:
         try:
-            return await self._command(*send.command)
+            return await self._command(*send.command, is_write=send.command[0] in WRITES)
         except StoreUnavailable:
             if not send.may_fail:
                 raise
@@ -77,36 +79,41 @@ class AsyncStore:
     async def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
-            if ask.local_args is not None:
-                self._outage.check()
+            if ask.local_args is not None and self._outage.check() and self._fallback:
+                await self._command(
+                    "SET", self._fallback.probe_key, "1", "PX", 1000, is_write=True
+                )
+            is_write = ask.script.name != "snapshot"
             try:
-                return await self._command("EVALSHA", ask.script.sha, *sent)
+                return await self._command("EVALSHA", ask.script.sha, *sent, is_write=is_write)
             except redis.exceptions.NoScriptError:
-                return await self._command("EVAL", ask.script.body, *sent)
+                return await self._command("EVAL", ask.script.body, *sent, is_write=is_write)
         except StoreUnavailable as error:
             if self._fallback is None or ask.local_args is None:
                 raise
             given = dict(zip(ask.script.args, ask.args, strict=True)) | dict(ask.local_args)
             return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
-    async def _command(self, *command: str | int) -> Any:
+    async def _command(self, *command: str | int, is_write: bool) -> Any:
         shared = self._shared()
         try:
             # Many tasks and few connections: waiting for one is no sign of an outage.
             async with shared.turns:
                 answer = await shared.client.execute_command(*command)
         except redis.exceptions.NoScriptError:
-            self._outage.ended()
+            self._outage.ended(is_write=False)
             raise
         except (redis.RedisError, OSError) as error:
             told = translate(error, self.target)
             if isinstance(told, StoreUnavailable):
-                self._outage.failed(told)
+                self._outage.failed(told, is_read_only=only_reads(error))
+            else:
+                self._outage.ended(is_write=is_write)
             if isinstance(error, redis.exceptions.ReadOnlyError):
                 # A master that has become a replica: the name may lead to another server by now.
                 await shared.client.connection_pool.disconnect()
             raise told from error
-        self._outage.ended()
+        self._outage.ended(is_write=is_write)
         return answer
 
     def _shared(self) -> Shared:

@@ -9,7 +9,7 @@ import redis
 from breaker.errors import StoreUnavailable
 from breaker.model import Transition
 from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell
-from breaker.store.connect import Target, give_back, lend, translate
+from breaker.store.connect import WRITES, Target, give_back, lend, only_reads, translate
 from breaker.store.fallback import Fallback
 from breaker.store.outage import Outage
 
@@ -63,7 +63,7 @@ class SyncStore:
 
     def _send(self, send: Send) -> Any:
         try:
-            return self._command(*send.command)
+            return self._command(*send.command, is_write=send.command[0] in WRITES)
         except StoreUnavailable:
             if not send.may_fail:
                 raise
@@ -72,33 +72,36 @@ class SyncStore:
     def _ask(self, ask: Ask) -> Any:
         sent = (len(ask.keys), *ask.keys, *ask.args)
         try:
-            if ask.local_args is not None:
-                self._outage.check()
+            if ask.local_args is not None and self._outage.check() and self._fallback:
+                self._command("SET", self._fallback.probe_key, "1", "PX", 1000, is_write=True)
+            is_write = ask.script.name != "snapshot"
             try:
-                return self._command("EVALSHA", ask.script.sha, *sent)
+                return self._command("EVALSHA", ask.script.sha, *sent, is_write=is_write)
             except redis.exceptions.NoScriptError:
-                return self._command("EVAL", ask.script.body, *sent)
+                return self._command("EVAL", ask.script.body, *sent, is_write=is_write)
         except StoreUnavailable as error:
             if self._fallback is None or ask.local_args is None:
                 raise
             given = dict(zip(ask.script.args, ask.args, strict=True)) | dict(ask.local_args)
             return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
-    def _command(self, *command: str | int) -> Any:
+    def _command(self, *command: str | int, is_write: bool) -> Any:
         try:
             answer = self._client.execute_command(*command)
         except redis.exceptions.NoScriptError:
-            self._outage.ended()
+            self._outage.ended(is_write=False)
             raise
         except (redis.RedisError, OSError) as error:
             told = translate(error, self.target)
             if isinstance(told, StoreUnavailable):
-                self._outage.failed(told)
+                self._outage.failed(told, is_read_only=only_reads(error))
+            else:
+                self._outage.ended(is_write=is_write)
             if isinstance(error, redis.exceptions.ReadOnlyError):
                 # A master that has become a replica: the name may lead to another server by now.
                 self._client.connection_pool.disconnect()
             raise told from error
-        self._outage.ended()
+        self._outage.ended(is_write=is_write)
         return answer
 
     def close(self) -> None:

@@ -9,11 +9,28 @@ from tests.cli.conftest import trip
 
 
 @pytest.fixture
-def history(make):
-    trip(make("content", threshold=2), retry_after=90)
-    make("mail").pause(None, "deploy", "ana@ops")
-    make("content").resume("ben@ops")
-    make("mail").configure({"threshold": 7, "cooldown": 30}, "ana@ops")
+def history(make, client):
+    steps = (
+        lambda: trip(make("content", threshold=2), retry_after=90),
+        lambda: make("mail").pause(None, "deploy", "ana@ops"),
+        lambda: make("content").resume("ben@ops"),
+        lambda: make("mail").configure({"threshold": 7, "cooldown": 30}, "ana@ops"),
+    )
+    for step in steps:
+        step()
+        await_next_millisecond(client)
+
+
+def await_next_millisecond(client):
+    """Within one, nobody can tell which of two breakers was first."""
+    began = milliseconds(client)
+    while milliseconds(client) == began:
+        pass
+
+
+def milliseconds(client):
+    seconds, microseconds = client.time()
+    return seconds * 1000 + microseconds // 1000
 
 
 @pytest.mark.usefixtures("history")

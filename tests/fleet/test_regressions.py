@@ -180,7 +180,7 @@ def test_a_subscriber_meets_a_dead_store_in_silence(new_server, name, caplog):
 
 
 def test_listeners_are_called_by_one_thread_in_order(url, name):
-    heard = []
+    heard: list[int] = []
     with Breaker(name, url=url) as breaker:
         breaker.subscribe(lambda status: heard.append(status.epoch))
         for _ in range(5):

@@ -1,0 +1,338 @@
+"""The gate of the RQ worker: what it pops, gives back, reports, and that it loses nothing."""
+
+import json
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import redis
+from rq import Queue, Retry
+from rq.exceptions import DequeueTimeout
+from rq.job import JobStatus
+
+from breaker import Breaker, StoreUnavailable
+from breaker.demo.children import Child, stop_all
+from breaker.demo.jobs import other_work
+from breaker.demo.rq_worker import Gate, dequeue, gated, perform_guarded
+from tests.contract.waiting import eventually
+from tests.demo import rq_jobs
+
+LONG = 600.0
+NAMES = ("other", "content")
+
+
+@pytest.fixture
+def breaker(store):
+    with Breaker("content", url=store.url, push=False, cooldown=LONG) as breaker:
+        yield breaker
+
+
+@pytest.fixture
+def gate(breaker):
+    return Gate({"content": breaker})
+
+
+@pytest.fixture
+def queues(connection):
+    return [Queue(name, connection=connection) for name in NAMES]
+
+
+def add(connection, name="content", function=other_work, **options):
+    return Queue(name, connection=connection).enqueue(function, **options)
+
+
+def pop(gate, queues, timeout=None):
+    return gated(Queue, gate).dequeue_any(queues, timeout, connection=queues[0].connection)
+
+
+# -- the pop
+
+
+def test_a_closed_queue_is_read(gate, queues, connection):
+    job = add(connection)
+    assert pop(gate, queues)[0] == job
+    assert gate.take_permit() is not None
+    assert gate.take_permit() is None
+
+
+def test_an_unguarded_queue_needs_no_permit(gate, queues, connection):
+    job = add(connection, "other")
+    assert pop(gate, queues)[0] == job
+    assert gate.take_permit() is None
+
+
+def test_a_paused_queue_is_left_out(gate, queues, breaker, connection):
+    breaker.pause()
+    waiting, job = add(connection), add(connection, "other")
+    assert pop(gate, queues)[0] == job
+    assert pop(gate, queues) is None
+    assert queues[1].get_job_ids() == [waiting.id]
+
+
+def test_nothing_is_left_on_its_way_when_one_of_two_queues_is_read(
+    gate, queues, breaker, connection
+):
+    breaker.pause()
+    add(connection, "other")
+    assert pop(gate, queues)
+    assert queues[0].intermediate_queue.get_job_ids() == []
+
+
+def test_a_single_queue_keeps_what_rq_clears_itself(gate, connection):
+    queue = Queue("content", connection=connection)
+    job = add(connection)
+    assert pop(gate, [queue])
+    assert queue.intermediate_queue.get_job_ids() == [job.id]
+
+
+def test_a_worker_with_nothing_to_read_waits_no_longer_than_asked(gate, queues, breaker):
+    breaker.pause()
+    with pytest.raises(DequeueTimeout):
+        pop(gate, queues[1:], timeout=1)
+
+
+@pytest.mark.parametrize("names", [NAMES, ("content",)])
+def test_a_job_without_a_permit_goes_back_to_the_front(
+    gate, breaker, connection, names, monkeypatch
+):
+    queues = [Queue(name, connection=connection) for name in names]
+    first, second = add(connection), add(connection)
+    looks = iter([True, False])
+    monkeypatch.setattr(gate, "may_read", lambda name: name == "content" and next(looks))
+    breaker.pause()  # as if it came between the look and the pop
+    assert pop(gate, queues) is None
+    assert queues[-1].get_job_ids() == [first.id, second.id]
+    assert queues[-1].intermediate_queue.get_job_ids() == []
+    assert first.get_status() == JobStatus.QUEUED
+
+
+def test_one_worker_probes_and_the_others_leave_the_queue_alone(breaker, connection, queues):
+    first, second = (Gate({"content": breaker}) for _ in range(2))
+    jobs = [add(connection) for _ in range(2)]
+    for _ in range(5):
+        breaker.record_rate_limit_error(0.05)
+    assert eventually(lambda: not breaker.is_paused())
+    assert pop(first, queues)[0] == jobs[0]
+    assert first.take_permit().is_probe
+    assert pop(second, queues) is None
+    assert queues[1].get_job_ids() == [jobs[1].id]
+
+
+def test_a_pop_blocks_for_a_second_at_most(gate, queues):
+    blocked = []
+
+    def pop(readable, block):
+        blocked.append(block)
+        raise DequeueTimeout
+
+    with pytest.raises(DequeueTimeout):
+        dequeue(gate, pop, queues, 405)
+    assert blocked == [1.0]
+
+
+def test_a_worker_that_was_asked_to_stop_pops_nothing(gate, queues, connection):
+    add(connection)
+    gate.is_stopping = True
+    assert pop(gate, queues, timeout=1) is None
+    assert queues[1].count == 1
+
+
+def test_a_job_goes_back_also_if_the_store_cannot_be_asked(
+    gate, queues, connection, monkeypatch
+):
+    job = add(connection)
+
+    def fail(name):
+        raise StoreUnavailable
+
+    monkeypatch.setattr(gate, "admit", fail)
+    with pytest.raises(redis.ConnectionError):  # RQ waits, then asks again
+        pop(gate, queues)
+    assert queues[1].get_job_ids() == [job.id]
+
+
+# -- the job
+
+
+class Permit:
+    """Notes what it is told."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.told: list[tuple] = []
+        self.error = error
+
+    def _tell(self, *what) -> None:
+        self.told.append(what)
+        if self.error:
+            raise self.error
+
+    def success(self):
+        self._tell("success")
+
+    def release(self):
+        self._tell("release")
+
+    def rate_limited(self, retry_after):
+        self._tell("rate limited", retry_after)
+
+
+class Limited(Exception):
+    status_code = 429
+    retry_after = 7.0
+
+
+def raising(error):
+    def perform():
+        raise error
+
+    return perform
+
+
+def job(retried=None):
+    return SimpleNamespace(number_of_retries=retried)
+
+
+def test_a_result_passes_through():
+    permit = Permit()
+    assert perform_guarded(job(), permit, lambda: 42) == 42
+    assert permit.told == [("success",)]
+
+
+def test_another_error_passes_through_and_says_nothing():
+    permit = Permit()
+    with pytest.raises(ZeroDivisionError):
+        perform_guarded(job(), permit, raising(ZeroDivisionError()))
+    assert permit.told == [("release",)]
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, -1), (0, -1), (2, 1)])
+def test_a_rate_limited_job_gets_its_attempt_back(before, after):
+    permit, its_job = Permit(), job(before)
+    result = perform_guarded(its_job, permit, raising(Limited()))
+    assert isinstance(result, Retry)
+    assert result.enqueue_at_front
+    assert its_job.number_of_retries == after
+    assert permit.told == [("rate limited", 7.0)]
+
+
+def test_a_job_that_is_done_stays_done_if_nobody_can_be_told(caplog):
+    permit = Permit(StoreUnavailable("gone"))
+    assert perform_guarded(job(), permit, lambda: 42) == 42
+    assert isinstance(perform_guarded(job(), permit, raising(Limited())), Retry)
+    assert caplog.text.count("could not be reported") == 2
+
+
+# -- real workers
+
+
+@pytest.fixture
+def start(store):
+    """Start worker processes; what is still running at the end is ended."""
+    started: list[Child] = []
+
+    def start(count=2, settings=None):
+        given = json.dumps({"cooldown": LONG} | (settings or {}))
+        fleet = [
+            Child(f"w{number}", "breaker.demo.worker", f"w{number}", store.url, given)
+            for number in range(len(started), len(started) + count)
+        ]
+        started.extend(fleet)
+        return fleet
+
+    yield start
+    stop_all(started)
+
+
+def test_a_fleet_that_starts_while_the_queue_is_paused(start, breaker, queues, connection):
+    other, content = queues
+    breaker.pause()
+    for _ in range(10):
+        add(connection), add(connection, "other")
+    start()
+    eventually(lambda: other.finished_job_registry.count == 10)
+    assert content.count == 10
+    assert content.finished_job_registry.count == 0
+    breaker.resume()
+    eventually(lambda: content.finished_job_registry.count == 10)
+
+
+def test_a_fleet_that_is_idle_when_the_queue_is_paused(start, breaker, queues, connection):
+    other, content = queues
+    start()
+    add(connection, "other"), add(connection)
+    eventually(
+        lambda: other.finished_job_registry.count + content.finished_job_registry.count == 2
+    )
+    breaker.pause()
+    for _ in range(10):
+        add(connection), add(connection, "other")
+    eventually(lambda: other.finished_job_registry.count == 11)
+    eventually(lambda: content.started_job_registry.count == 0)
+    assert content.count == 10
+
+
+def test_rate_limited_jobs_burn_no_attempt(start, breaker, queues, connection):
+    other, content = queues
+    connection.set("limited", 8)
+    jobs = [
+        add(connection, function=rq_jobs.limited_at_first, retry=Retry(max=1))
+        for _ in range(20)
+    ]
+    start(4, {"threshold": 3})
+    eventually(lambda: breaker.status().is_paused)
+    for _ in range(5):
+        add(connection, "other")
+    eventually(lambda: other.finished_job_registry.count == 5)
+    eventually(lambda: content.count == 20)
+    connection.set("limited", 0)
+    breaker.resume()
+    eventually(lambda: content.finished_job_registry.count == 20)
+    for job in jobs:
+        job.refresh()
+        assert job.retries_left == 1
+        assert not job.number_of_retries
+    assert content.failed_job_registry.count == 0
+    assert breaker.status().trips == 1
+
+
+def test_an_error_of_another_kind_is_rqs_business(start, breaker, queues, connection):
+    job = add(connection, function=rq_jobs.broken, retry=Retry(max=2))
+    start()
+    eventually(lambda: queues[1].failed_job_registry.count == 1)
+    job.refresh()
+    assert job.retries_left == 0
+    assert breaker.status().rate_limit_errors == 0
+
+
+def test_workers_asked_to_stop_lose_nothing(start, queues, connection):
+    ids = {add(connection, name).id for _ in range(150) for name in NAMES}
+
+    def done():
+        return sum(queue.finished_job_registry.count for queue in queues)
+
+    for enough in (20, 100, 180):
+        fleet = start(4)
+        while done() < enough:
+            fleet[0].check()
+        stop_all(fleet)
+    found = set()
+    for queue in queues:
+        found |= {*queue.get_job_ids(), *queue.finished_job_registry.get_job_ids()}
+        assert queue.started_job_registry.count == 0
+    assert found == ids
+
+
+def test_it_is_for_forking_workers_too(store, breaker, queues, connection):
+    connection.set("limited", 2)
+    job = add(connection, function=rq_jobs.limited_at_first, retry=Retry(max=1))
+    worker = subprocess.Popen([sys.executable, rq_jobs.__file__, store.url])
+    try:
+        eventually(lambda: job.get_status() == JobStatus.FINISHED)
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    job.refresh()
+    assert job.retries_left == 1
+    assert breaker.status().rate_limit_errors == 2
