@@ -171,7 +171,7 @@ def test_whoever_waits_on_a_closed_breaker_asks_the_store(url, name):
 def test_a_subscriber_meets_a_dead_store_in_silence(new_server, name, caplog):
     server = new_server()
     server.kill()
-    heard = []
+    heard: list[object] = []
     with Breaker(name, url=server.url) as breaker:
         breaker.subscribe(heard.append)
         server.start()
