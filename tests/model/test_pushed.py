@@ -66,11 +66,20 @@ class Pushes(RuleBasedStateMachine):
                 at = (step["incarnation"], step["epoch"])
                 self.tripped[at] = self.tripped.get(at, 0) + 1
                 assert self.tripped[at] == 1
-        while got := self.listener.get_message():
-            if got["type"] == "message":
-                for inbox in self.inboxes:
-                    inbox.append(json.loads(got["data"]))
+        for told in self.published():
+            for inbox in self.inboxes:
+                inbox.append(told)
         return reply
+
+    def published(self):
+        """All that was published up to now, however long it takes to arrive."""
+        self.client.publish(self.lua.keys.channel(0), '"that is all"')
+        while True:
+            got = self.listener.get_message(timeout=5)
+            told = json.loads(got["data"])
+            if told == "that is all":
+                return
+            yield told
 
     def introduce(self, view):
         reply = self.ask("acquire")
