@@ -7,7 +7,7 @@ from typing import Any
 
 from breaker.alerts import tell
 from breaker.config import find_target, this_worker
-from breaker.errors import ConfigurationError
+from breaker.errors import ConfigurationError, StoreRefused
 from breaker.model import Status
 from breaker.protocol.keys import Keys, registry
 from breaker.protocol.plans import Plans, registered
@@ -23,6 +23,10 @@ class Fleet:
         redis: a redis-py client to take the connection data from, instead of `url`.
         prefix: what all keys begin with.
 
+    Attributes:
+        unreadable: what the last reading of all statuses had to leave out, and why: a breaker
+            one of whose keys something else has taken.
+
     Raises:
         ConfigurationError: naming everything that is wrong.
     """
@@ -36,6 +40,7 @@ class Fleet:
         self.prefix = prefix
         self.target = find_target(url, redis)
         self._store = SyncStore(self.target, tell)
+        self.unreadable: dict[str, StoreRefused] = {}
 
     def names(self) -> list[str]:
         """The names there are, in order.
@@ -46,13 +51,23 @@ class Fleet:
         return self._store.run(registered(registry(self.prefix)))
 
     def statuses(self) -> Iterator[Status]:
-        """The state of each breaker, in the order of names; one round trip each.
+        """The state of each readable breaker, in the order of names; one round trip each.
 
         Raises:
-            StoreError: the store could not be asked.
+            StoreError: the store could not be asked, or refused to tell of any.
         """
-        for name in self.names():
-            yield self._store.run(self._plans(name).status())
+        names = self.names()
+        refusals: dict[str, StoreRefused] = {}
+        for name in names:
+            try:
+                status = self._store.run(self._plans(name).status())
+            except StoreRefused as refusal:
+                refusals[name] = refusal
+            else:
+                yield status
+        self.unreadable = refusals
+        if refusals and len(refusals) == len(names):
+            raise refusals[names[0]]
 
     def close(self) -> None:
         """Close the connections."""

@@ -9,7 +9,7 @@ One process for each store does, and it need not be a worker: it shows all of th
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,7 @@ class Collector(registry.Collector):
     def describe(self) -> Iterator[Metric]:
         """Name the metrics, so that registering asks the store nothing."""
         yield _store_up()
+        yield _unreadable()
         yield _states()
         for family in _FAMILIES:
             yield family.empty()
@@ -138,6 +139,7 @@ class Collector(registry.Collector):
             return
         self._note(None)
         yield _store_up(1)
+        yield _unreadable(self.fleet.unreadable)
         yield _states(statuses)
         for family in _FAMILIES:
             yield family.filled(statuses)
@@ -173,6 +175,17 @@ def _store_up(value: float | None = None) -> Metric:
     return GaugeMetricFamily(
         "breaker_store_up", "Whether the store could be read (1) or not (0).", value
     )
+
+
+def _unreadable(names: Iterable[str] = ()) -> Metric:
+    family = GaugeMetricFamily(
+        "breaker_unreadable",
+        "1 for a breaker that could not be read, because something else has taken its keys.",
+        labels=["breaker"],
+    )
+    for name in names:
+        family.add_metric([name], 1)
+    return family
 
 
 def _states(statuses: list[Status] | None = None) -> Metric:

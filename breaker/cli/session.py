@@ -6,6 +6,7 @@ import socket
 from contextlib import ExitStack
 from typing import Self
 
+from breaker.cli import show
 from breaker.cli.names import UnknownBreaker, is_known
 from breaker.fleet import Fleet
 from breaker.model import Status, Transition
@@ -39,6 +40,13 @@ class Session:
         return Breaker(
             name, url=self.url, prefix=self.prefix, push=False, on_store_failure="raise"
         )
+
+    def statuses(self) -> list[Status]:
+        """The state of each breaker there is; says on stderr which could not be read."""
+        found = [status for status in self.fleet.statuses() if is_known(status)]
+        for name, refusal in self.fleet.unreadable.items():
+            show.note(f"{name!r} cannot be read, see `breaker doctor`: {refusal}")
+        return found
 
     def status(self, name: str) -> Status:
         """The state of a breaker that there is.

@@ -26,7 +26,7 @@ def status(
 ) -> None:
     """Show what is paused; with a NAME, all about one breaker."""
     if name is None:
-        found = in_order(session.fleet.statuses())
+        found = in_order(session.statuses())
         answer: Any = [asdict(one) for one in found]
         lines = overview(session, found)
     else:

@@ -113,7 +113,7 @@ def aim(
         )
         raise ConfigurationError([problem])
     if name is None:
-        return [status for status in session.fleet.statuses() if is_known(status)]
+        return session.statuses()
     if not may_be_new:
         return [session.status(name)]
     with session.breaker(name) as breaker:

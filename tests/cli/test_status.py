@@ -167,3 +167,14 @@ def test_the_way_out_of_a_name_that_looks_like_an_option(run, make):
     *_, last = run("status").stdout.splitlines()
     assert last.endswith("resume -- '-x y'")
     assert run("resume", "--", "-x y").exit_code == 0
+
+
+def test_one_that_cannot_be_read_hides_no_other(run, make, client, prefix):
+    make("content").pause()
+    client.set(f"{prefix}:{{poisoned}}:state", "x")
+    client.sadd(f"{prefix}s", "poisoned")
+    for words in (["status"], ["resume", "--all"]):
+        result = run(*words)
+        assert result.exit_code == 0
+        assert "content" in result.stdout
+        assert "'poisoned' cannot be read, see `breaker doctor`: " in result.stderr

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 from prometheus_client import CollectorRegistry
 
 import breaker.metrics
@@ -201,6 +202,28 @@ def test_a_store_that_refuses_is_not_up(new_server: Callable[..., Server]) -> No
     collector = Collector(url=server.url)
     assert series(scrape(collector)) == {("breaker_store_up", frozenset()): 0}
     collector.close()
+
+
+def test_one_that_cannot_be_read_hides_no_other(
+    make: Make, collector: Collector, client: redis.Redis, prefix: str, name: str
+) -> None:
+    make(name).record_success()
+    client.set(f"{prefix}:{{poisoned}}:state", "x")
+    client.sadd(f"{prefix}s", "poisoned")
+    text = scrape(collector)
+    assert value(text, "breaker_store_up") == 1
+    assert value(text, "breaker_unreadable", breaker="poisoned") == 1
+    assert is_in(text, name) == {"closed"}
+    client.delete(f"{prefix}:{{poisoned}}:state")
+    assert "breaker_unreadable{" not in scrape(collector)
+
+
+def test_a_fleet_of_which_nothing_can_be_read_is_not_up(
+    client: redis.Redis, collector: Collector, prefix: str
+) -> None:
+    client.set(f"{prefix}:{{poisoned}}:state", "x")
+    client.sadd(f"{prefix}s", "poisoned")
+    assert series(scrape(collector)) == {("breaker_store_up", frozenset()): 0}
 
 
 def test_a_wrong_url_is_said_when_the_collector_is_made() -> None:
