@@ -112,15 +112,15 @@ class AsyncGuard:
         if self._permit is None:
             return
         try:
-            await self._report(self._permit, error)
+            if error is None:
+                await self._permit.success()
+            else:
+                await self._report(self._permit, error)
         except StoreError:
             # The job has its own result by now, which a report must not replace.
             _LOGGER.exception("%s: a result could not be reported", self._breaker.name)
 
-    async def _report(self, permit: AsyncPermit, error: BaseException | None) -> None:
-        if error is None:
-            await permit.success()
-            return
+    async def _report(self, permit: AsyncPermit, error: BaseException) -> None:
         limited = rate_limit(error)
         if limited and limited.kind == "rate_limit":
             await permit.rate_limited(limited.retry_after, error_id=self._error_id)
@@ -200,6 +200,10 @@ class AsyncBreaker:
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Return True when the queue may be read again, False after `timeout` seconds."""
+        # After each dequeue the processor's caches are cold: a plan, short as it is, would cost
+        # five times what it costs in a loop of its own. With a timeout it has one to check.
+        if self._watch is not None and timeout is None and self._watch.runs():
+            return True
         return await self._run(self._plans.wait(timeout))
 
     async def acquire(self, timeout: float | None = None) -> AsyncPermit:

@@ -108,15 +108,15 @@ class Guard:
         if self._permit is None:
             return
         try:
-            self._report(self._permit, error)
+            if error is None:
+                self._permit.success()
+            else:
+                self._report(self._permit, error)
         except StoreError:
             # The job has its own result by now, which a report must not replace.
             _LOGGER.exception("%s: a result could not be reported", self._breaker.name)
 
-    def _report(self, permit: Permit, error: BaseException | None) -> None:
-        if error is None:
-            permit.success()
-            return
+    def _report(self, permit: Permit, error: BaseException) -> None:
         limited = rate_limit(error)
         if limited and limited.kind == "rate_limit":
             permit.rate_limited(limited.retry_after, error_id=self._error_id)
@@ -196,6 +196,10 @@ class Breaker:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return True when the queue may be read again, False after `timeout` seconds."""
+        # After each dequeue the processor's caches are cold: a plan, short as it is, would cost
+        # five times what it costs in a loop of its own. With a timeout it has one to check.
+        if self._watch is not None and timeout is None and self._watch.runs():
+            return True
         return self._run(self._plans.wait(timeout))
 
     def acquire(self, timeout: float | None = None) -> Permit:
