@@ -23,6 +23,7 @@ from breaker.settings import Options
 from breaker.store.fallback import Fallback
 from breaker.store.outage import outage_of
 from breaker.store.run_async import AsyncStore
+from breaker.tally import Worker
 
 _LOGGER = logging.getLogger("breaker")
 
@@ -185,7 +186,9 @@ class AsyncBreaker:
         fallback = Fallback(
             config.on_store_failure, self._plans.last_known, config.keys.seen("probe")
         )
-        self._store = AsyncStore(config.target, tell, outage_of(config.target), fallback)
+        outage = outage_of(config.target)
+        self._store = AsyncStore(config.target, tell, outage, fallback)
+        self._worker = Worker(name, config.on_store_failure, outage, self._watch)
 
     # -- workers
 
@@ -204,7 +207,8 @@ class AsyncBreaker:
         # five times what it costs in a loop of its own. With a timeout it has one to check.
         if self._watch is not None and timeout is None and self._watch.runs():
             return True
-        return await self._run(self._plans.wait(timeout))
+        with self._worker.waiting():
+            return await self._run(self._plans.wait(timeout))
 
     async def acquire(self, timeout: float | None = None) -> AsyncPermit:
         """Wait for leave to run one job.
@@ -218,7 +222,8 @@ class AsyncBreaker:
         ):  # else the plan looks, having checked it
             grant = self._watch.grant()
         if grant is None:
-            grant = await self._run(self._plans.acquire(timeout))
+            with self._worker.waiting():
+                grant = await self._run(self._plans.acquire(timeout))
         return AsyncPermit(self, grant)
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> AsyncGuard:
@@ -257,6 +262,14 @@ class AsyncBreaker:
             await self._succeeded(None)
 
     # -- everybody
+
+    @property
+    def staleness(self) -> float | None:
+        """Seconds since what was pushed was last proven; None: the store is asked each time.
+
+        At most 2: what is older is not trusted. None in an outage too, whatever is gone by then.
+        """
+        return self._worker.staleness
 
     async def status(self) -> Status:
         """Read the whole state from the store."""
@@ -308,6 +321,7 @@ class AsyncBreaker:
 
     async def close(self) -> None:
         """Close the running loop's connections, and end the push where nobody else uses it."""
+        self._worker.leave()
         if self._watch is not None:
             await asyncio.to_thread(self._watch.close)
         await self._store.close()

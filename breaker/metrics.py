@@ -3,7 +3,10 @@
     from prometheus_client import REGISTRY
     REGISTRY.register(Collector(url="redis://..."))
 
-One process for each store does, and it need not be a worker: it shows all of the fleet.
+One process for each store does, and it need not be a worker: it shows all of the fleet. What a
+worker alone can tell, such as how long it waited, is shown by each of them that wants to:
+
+    REGISTRY.register(WorkerCollector())
 """
 
 import logging
@@ -14,11 +17,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import registry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 
+from breaker import tally
 from breaker.errors import StoreError, StoreUnavailable
 from breaker.fleet import Fleet
 from breaker.model import State, Status
+from breaker.store.outage import failures
 
 # Seconds to read a whole fleet in. Prometheus gives a scrape up after ten, and would then not
 # even learn that the store is the reason.
@@ -169,6 +179,57 @@ class Collector(registry.Collector):
             else:
                 _LOGGER.warning("metrics: breaker_store_up is 0: %s", error)
         self._was_up = is_up
+
+
+class WorkerCollector(registry.Collector):
+    """What the breakers of this process have met, for its own prometheus-client registry.
+
+    It reads numbers that are there anyway, asks no store, and costs a job nothing.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell of all breakers of this process that are not closed; counters outlive them."""
+        yield CounterMetricFamily(
+            "breaker_store_failures",
+            "Commands that a store did not answer, or did not carry out for now.",
+            failures(),
+        )
+        yield _waits()
+        workers = tally.workers()
+        yield _worst(
+            "breaker_local_fallback",
+            "1 while this worker goes by its own breaker, for the store does not answer.",
+            [(worker.name, float(worker.is_alone)) for worker in workers],
+        )
+        # Infinity compares as older than any age, which is what an alert should see.
+        ages = [(w.name, w.staleness) for w in workers if w.is_pushed]
+        yield _worst(
+            "breaker_push_staleness_seconds",
+            "Seconds since what was pushed was proven; +Inf if the store is asked each time.",
+            [(name, math.inf if age is None else age) for name, age in ages],
+        )
+
+
+def _waits() -> Metric:
+    family = SummaryMetricFamily(
+        "breaker_wait_seconds",
+        "How long acquire() and wait() took, where memory had no answer; told when it is over.",
+        labels=["breaker"],
+    )
+    for name, (count, seconds) in tally.waits().items():
+        family.add_metric([name], count_value=count, sum_value=seconds)
+    return family
+
+
+def _worst(name: str, text: str, values: list[tuple[str, float]]) -> Metric:
+    """A gauge by breaker; of several with one name, the worst off counts."""
+    family = GaugeMetricFamily(name, text, labels=["breaker"])
+    worst: dict[str, float] = {}
+    for breaker, value in values:
+        worst[breaker] = max(value, worst.get(breaker, 0.0))
+    for breaker, value in worst.items():
+        family.add_metric([breaker], value)
+    return family
 
 
 def _store_up(value: float | None = None) -> Metric:

@@ -21,6 +21,7 @@ from breaker.settings import Options
 from breaker.store.fallback import Fallback
 from breaker.store.outage import outage_of
 from breaker.store.run_sync import SyncStore
+from breaker.tally import Worker
 
 _LOGGER = logging.getLogger("breaker")
 
@@ -181,7 +182,9 @@ class Breaker:
         fallback = Fallback(
             config.on_store_failure, self._plans.last_known, config.keys.seen("probe")
         )
-        self._store = SyncStore(config.target, tell, outage_of(config.target), fallback)
+        outage = outage_of(config.target)
+        self._store = SyncStore(config.target, tell, outage, fallback)
+        self._worker = Worker(name, config.on_store_failure, outage, self._watch)
 
     # -- workers
 
@@ -200,7 +203,8 @@ class Breaker:
         # five times what it costs in a loop of its own. With a timeout it has one to check.
         if self._watch is not None and timeout is None and self._watch.runs():
             return True
-        return self._run(self._plans.wait(timeout))
+        with self._worker.waiting():
+            return self._run(self._plans.wait(timeout))
 
     def acquire(self, timeout: float | None = None) -> Permit:
         """Wait for leave to run one job.
@@ -214,7 +218,8 @@ class Breaker:
         ):  # else the plan looks, having checked it
             grant = self._watch.grant()
         if grant is None:
-            grant = self._run(self._plans.acquire(timeout))
+            with self._worker.waiting():
+                grant = self._run(self._plans.acquire(timeout))
         return Permit(self, grant)
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> Guard:
@@ -253,6 +258,14 @@ class Breaker:
             self._succeeded(None)
 
     # -- everybody
+
+    @property
+    def staleness(self) -> float | None:
+        """Seconds since what was pushed was last proven; None: the store is asked each time.
+
+        At most 2: what is older is not trusted. None in an outage too, whatever is gone by then.
+        """
+        return self._worker.staleness
 
     def status(self) -> Status:
         """Read the whole state from the store."""
@@ -302,6 +315,7 @@ class Breaker:
 
     def close(self) -> None:
         """Close the connections and end the push, where no other breaker uses them."""
+        self._worker.leave()
         if self._watch is not None:
             self._watch.close()
         self._store.close()

@@ -25,6 +25,7 @@ class Outage:
 
     Attributes:
         number: how many outages there have been, the present one included.
+        failures: how many commands were not answered, or not carried out for now.
         is_on: whether there is one now.
         has_prober: a thread finds out whether it is over, so that no job has to wait for that;
             without one, a job is let through now and then.
@@ -35,6 +36,7 @@ class Outage:
         self._target = target
         self._is_told = is_told
         self.number = 0
+        self.failures = 0
         self.is_on = False
         self.has_prober = False
         self._needs_write = False
@@ -71,6 +73,7 @@ class Outage:
         """The store did not answer, or answered that it only reads for now."""
         with self._lock:
             now = time.monotonic()
+            self.failures += 1
             is_new = not self.is_on
             if is_new:
                 self.is_on, self._began, self._failures = True, now, 0
@@ -100,6 +103,7 @@ class Outage:
     def after_fork(self) -> None:
         """In a child process the prober is not there, and the lock may be held by nobody."""
         self._lock, self.has_prober = threading.Lock(), False
+        self.failures = 0  # the parent tells of its own
 
 
 _by_store: dict[str, Outage] = {}
@@ -108,6 +112,11 @@ _by_store: dict[str, Outage] = {}
 def outage_of(target: Target) -> Outage:
     """This process's view of a store's health."""
     return _by_store.setdefault(target.identity, Outage(target))
+
+
+def failures() -> int:
+    """How many commands failed in this process, whatever the store."""
+    return sum(outage.failures for outage in tuple(_by_store.values()))
 
 
 def _after_fork_in_child() -> None:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-
-from breaker.metrics import Collector
+from prometheus_client.registry import Collector
 
 Series = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 

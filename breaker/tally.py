@@ -1,0 +1,88 @@
+"""What this process has met, in plain numbers, which `breaker.metrics.WorkerCollector` shows.
+
+Nothing here is touched while a queue is quiet.
+"""
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+
+from breaker.push import Watch
+from breaker.store.outage import Outage
+
+_workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()
+# By breaker, and kept when it is closed: a counter does not go back.
+_waits: dict[str, tuple[int, float]] = {}
+_lock = threading.Lock()
+
+
+class Worker:
+    """One breaker object of this process, until it is closed.
+
+    Args:
+        name: the breaker's.
+        policy: what it goes by while the store is down.
+        outage: this process's view of the store's health.
+        watch: what it is pushed, if it is.
+    """
+
+    def __init__(self, name: str, policy: str, outage: Outage, watch: Watch | None) -> None:
+        self.name = name
+        self.is_pushed = watch is not None
+        self._policy = policy
+        self._outage = outage
+        self._watch = watch
+        with _lock:
+            _workers.add(self)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it goes by its own breaker now, because the store does not answer."""
+        return self._policy != "raise" and self._outage.is_on
+
+    @property
+    def staleness(self) -> float | None:
+        """Seconds since what it was pushed was proven; None: the store is asked each time."""
+        return self._watch.staleness if self._watch is not None else None
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time that this takes."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            lasted = time.monotonic() - began
+            with _lock:
+                count, seconds = _waits.get(self.name, (0, 0.0))
+                _waits[self.name] = (count + 1, seconds + lasted)
+
+    def leave(self) -> None:
+        """It was closed, and goes by nothing any more."""
+        with _lock:
+            _workers.discard(self)
+
+
+def workers() -> list[Worker]:
+    """This process's breakers that are open for business."""
+    with _lock:
+        return sorted(_workers, key=lambda worker: worker.name)
+
+
+def waits() -> Mapping[str, tuple[int, float]]:
+    """How often each breaker had to be asked or waited for, and how many seconds in all."""
+    with _lock:
+        return dict(_waits)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()
+    _waits.clear()  # the parent tells of its own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
