@@ -19,6 +19,9 @@ def warn(trip: Transition) -> None:
         import sentry_sdk  # noqa: PLC0415 - an optional extra
     except ImportError:
         return
+    except Exception:  # a module that it looks for in passing may fail in any way
+        _LOGGER.exception("%s: sentry-sdk could not be imported", trip.name)
+        return
     try:
         if sentry_sdk.get_client().is_active():
             sentry_sdk.capture_event(event(trip))

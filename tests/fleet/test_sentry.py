@@ -3,6 +3,7 @@
 import gzip
 import json
 import multiprocessing
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -117,3 +118,13 @@ def test_a_shadow_trip_says_that_nothing_is_paused(url, name):
         (trip,) = breaker.events()
     assert "would have been paused" in sentry.message(trip)
     assert sentry.event(trip)["tags"]["breaker.shadow"] == "true"
+
+
+def test_an_sdk_that_cannot_be_imported_breaks_no_job(url, name, tmp_path, monkeypatch, caplog):
+    """It looks for other packages in passing, and what they do then is anybody's guess."""
+    (tmp_path / "sentry_sdk.py").write_text("raise RuntimeError('broken')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sentry_sdk", raising=False)
+    with Breaker(name, url=url, threshold=1, push=False) as breaker:
+        assert breaker.record_rate_limit_error().tripped
+    assert "sentry-sdk could not be imported" in caplog.text
