@@ -1,32 +1,28 @@
 -- The tests' own time: `test:now` is what the store's clock says, `test:ttl` holds deadlines.
+-- As in a store, what has expired is gone for good, also if the clock jumps back later.
 
 local function now_ms()
-  return tonumber(redis.call('GET', 'test:now'))
-end
-
-local function forget_if_over(key)
-  local deadline = redis.call('HGET', 'test:ttl', key)
-  if deadline and tonumber(deadline) <= now_ms() then
+  local now = tonumber(redis.call('GET', 'test:now'))
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', 'test:ttl', '-inf', now)) do
     redis.call('DEL', key)
-    redis.call('HDEL', 'test:ttl', key)
+    redis.call('ZREM', 'test:ttl', key)
   end
+  return now
 end
 
 local function keep_for(key, ms)
-  redis.call('HSET', 'test:ttl', key, string.format('%.0f', now_ms() + ms))
+  redis.call('ZADD', 'test:ttl', string.format('%.0f', now_ms() + ms), key)
 end
 
 local function peek(key)
-  forget_if_over(key)
   return redis.call('GET', key)
 end
 
 local function left_ms(key)
-  forget_if_over(key)
   if redis.call('EXISTS', key) == 0 then
     return -2
   end
-  local deadline = redis.call('HGET', 'test:ttl', key)
+  local deadline = redis.call('ZSCORE', 'test:ttl', key)
   return deadline and tonumber(deadline) - now_ms() or -1
 end
 
@@ -35,17 +31,16 @@ local function keep(key, value, ms)
   if ms then
     keep_for(key, ms)
   else
-    redis.call('HDEL', 'test:ttl', key)
+    redis.call('ZREM', 'test:ttl', key)
   end
 end
 
 local function count_up(key, ms)
-  forget_if_over(key)
   redis.call('INCR', key)
   keep_for(key, ms)
 end
 
 local function drop(key)
   redis.call('DEL', key)
-  redis.call('HDEL', 'test:ttl', key)
+  redis.call('ZREM', 'test:ttl', key)
 end
