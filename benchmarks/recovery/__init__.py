@@ -1,0 +1,1 @@
+"""What a fleet makes of an upstream that limits it: policies against shapes of limits."""
