@@ -41,13 +41,14 @@ class AsyncPermit:
         self._breaker = breaker
         self._grant = grant
         self._is_open = True
+        self._own_id = ""
 
     @property
     def id(self) -> str:
         """What its error counts as, if no other id is given."""
         if self._grant.id:
             return self._grant.id
-        if not hasattr(self, "_own_id"):
+        if not self._own_id:
             self._own_id = uuid.uuid4().hex
         return self._own_id
 
@@ -87,10 +88,14 @@ class AsyncPermit:
         self._is_open = False
 
 
-class AsyncGuard:
-    """Acquires on entering, reports on leaving what came of it."""
+class AsyncGuard(AsyncPermit):
+    """A permit that is acquired on entering, and reported on leaving by what came of it.
 
-    __slots__ = ("_breaker", "_error_id", "_permit", "_timeout")
+    The two are one object, and what both do while all is quiet stands here without a detour, for
+    this is what every job pays.
+    """
+
+    __slots__ = ("_error_id", "_timeout")
 
     def __init__(
         self, breaker: "AsyncBreaker", timeout: float | None, error_id: str | None
@@ -98,11 +103,17 @@ class AsyncGuard:
         self._breaker = breaker
         self._timeout = timeout
         self._error_id = error_id
-        self._permit: AsyncPermit | None = None
 
     async def __aenter__(self) -> AsyncPermit:
-        self._permit = permit = await self._breaker.acquire(self._timeout)
-        return permit
+        breaker = self._breaker
+        watch = breaker._watch  # noqa: SLF001 - one class in two
+        grant = watch.grant() if watch is not None and self._timeout is None else None
+        if grant is None:
+            grant = await breaker._asked_grant(self._timeout)  # noqa: SLF001 - one class in two
+        self._grant = grant
+        self._is_open = True
+        self._own_id = ""
+        return self
 
     async def __aexit__(
         self,
@@ -110,23 +121,24 @@ class AsyncGuard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._permit is None:
-            return
+        watch = self._breaker._watch  # noqa: SLF001 - one class in two
+        if error is None and watch is not None and watch.is_quiet():
+            self._is_open = False
+        else:
+            await self._report(error)
+
+    async def _report(self, error: BaseException | None) -> None:
+        limited = rate_limit(error) if error is not None else None
         try:
             if error is None:
-                await self._permit.success()
+                await self.success()
+            elif limited and limited.kind == "rate_limit":
+                await self.rate_limited(limited.retry_after, error_id=self._error_id)
             else:
-                await self._report(self._permit, error)
+                await self.release()
         except StoreError:
             # The job has its own result by now, which a report must not replace.
             _LOGGER.exception("%s: a result could not be reported", self._breaker.name)
-
-    async def _report(self, permit: AsyncPermit, error: BaseException) -> None:
-        limited = rate_limit(error)
-        if limited and limited.kind == "rate_limit":
-            await permit.rate_limited(limited.retry_after, error_id=self._error_id)
-        else:
-            await permit.release()
 
 
 class AsyncBreaker:
@@ -216,14 +228,11 @@ class AsyncBreaker:
         Raises:
             BreakerOpen: none within `timeout` seconds; 0 never waits.
         """
-        grant = None
-        if (
-            self._watch is not None and timeout is None
-        ):  # else the plan looks, having checked it
-            grant = self._watch.grant()
+        # With a timeout the plan has it to check, and looks itself.
+        watch = self._watch
+        grant = watch.grant() if watch is not None and timeout is None else None
         if grant is None:
-            with self._worker.waiting():
-                grant = await self._run(self._plans.acquire(timeout))
+            grant = await self._asked_grant(timeout)
         return AsyncPermit(self, grant)
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> AsyncGuard:
@@ -331,6 +340,10 @@ class AsyncBreaker:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+    async def _asked_grant(self, timeout: float | None) -> Grant:
+        with self._worker.waiting():
+            return await self._run(self._plans.acquire(timeout))
 
     async def _succeeded(self, grant: Grant | None) -> None:
         await self._run(self._plans.success(grant))

@@ -39,13 +39,14 @@ class Permit:
         self._breaker = breaker
         self._grant = grant
         self._is_open = True
+        self._own_id = ""
 
     @property
     def id(self) -> str:
         """What its error counts as, if no other id is given."""
         if self._grant.id:
             return self._grant.id
-        if not hasattr(self, "_own_id"):
+        if not self._own_id:
             self._own_id = uuid.uuid4().hex
         return self._own_id
 
@@ -85,20 +86,30 @@ class Permit:
         self._is_open = False
 
 
-class Guard:
-    """Acquires on entering, reports on leaving what came of it."""
+class Guard(Permit):
+    """A permit that is acquired on entering, and reported on leaving by what came of it.
 
-    __slots__ = ("_breaker", "_error_id", "_permit", "_timeout")
+    The two are one object, and what both do while all is quiet stands here without a detour, for
+    this is what every job pays.
+    """
+
+    __slots__ = ("_error_id", "_timeout")
 
     def __init__(self, breaker: "Breaker", timeout: float | None, error_id: str | None) -> None:
         self._breaker = breaker
         self._timeout = timeout
         self._error_id = error_id
-        self._permit: Permit | None = None
 
     def __enter__(self) -> Permit:
-        self._permit = permit = self._breaker.acquire(self._timeout)
-        return permit
+        breaker = self._breaker
+        watch = breaker._watch  # noqa: SLF001 - one class in two
+        grant = watch.grant() if watch is not None and self._timeout is None else None
+        if grant is None:
+            grant = breaker._asked_grant(self._timeout)  # noqa: SLF001 - one class in two
+        self._grant = grant
+        self._is_open = True
+        self._own_id = ""
+        return self
 
     def __exit__(
         self,
@@ -106,23 +117,24 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._permit is None:
-            return
+        watch = self._breaker._watch  # noqa: SLF001 - one class in two
+        if error is None and watch is not None and watch.is_quiet():
+            self._is_open = False
+        else:
+            self._report(error)
+
+    def _report(self, error: BaseException | None) -> None:
+        limited = rate_limit(error) if error is not None else None
         try:
             if error is None:
-                self._permit.success()
+                self.success()
+            elif limited and limited.kind == "rate_limit":
+                self.rate_limited(limited.retry_after, error_id=self._error_id)
             else:
-                self._report(self._permit, error)
+                self.release()
         except StoreError:
             # The job has its own result by now, which a report must not replace.
             _LOGGER.exception("%s: a result could not be reported", self._breaker.name)
-
-    def _report(self, permit: Permit, error: BaseException) -> None:
-        limited = rate_limit(error)
-        if limited and limited.kind == "rate_limit":
-            permit.rate_limited(limited.retry_after, error_id=self._error_id)
-        else:
-            permit.release()
 
 
 class Breaker:
@@ -212,14 +224,11 @@ class Breaker:
         Raises:
             BreakerOpen: none within `timeout` seconds; 0 never waits.
         """
-        grant = None
-        if (
-            self._watch is not None and timeout is None
-        ):  # else the plan looks, having checked it
-            grant = self._watch.grant()
+        # With a timeout the plan has it to check, and looks itself.
+        watch = self._watch
+        grant = watch.grant() if watch is not None and timeout is None else None
         if grant is None:
-            with self._worker.waiting():
-                grant = self._run(self._plans.acquire(timeout))
+            grant = self._asked_grant(timeout)
         return Permit(self, grant)
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> Guard:
@@ -325,6 +334,10 @@ class Breaker:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _asked_grant(self, timeout: float | None) -> Grant:
+        with self._worker.waiting():
+            return self._run(self._plans.acquire(timeout))
 
     def _succeeded(self, grant: Grant | None) -> None:
         self._run(self._plans.success(grant))

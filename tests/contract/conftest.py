@@ -35,14 +35,18 @@ class Face:
 
     def guarded(self, breaker: "Called", body: Any, **given: Any) -> None:
         """Run a body under the guard."""
+        self.within(breaker.inner.guard(**given), lambda _: body())
+
+    def within(self, guard: Any, body: Any) -> None:
+        """Run a body, which is given the permit, within a guard that is at hand."""
         if self._loop is None:
-            with breaker.inner.guard(**given):
-                body()
+            with guard as permit:
+                body(permit)
             return
 
         async def run() -> None:
-            async with breaker.inner.guard(**given):
-                body()
+            async with guard as permit:
+                body(permit)
 
         self._loop.run_until_complete(run())
 

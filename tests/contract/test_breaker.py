@@ -1,6 +1,7 @@
 """What both faces promise, on a real store."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -301,6 +302,33 @@ def test_the_guard_reports_what_came_of_it(face, make):
         face.guarded(breaker, lambda: fail(KeyError("no rate limit")))
     assert breaker.status().consecutive_errors == 4
     face.guarded(breaker, lambda: None)
+    assert breaker.status().consecutive_errors == 0
+
+
+def test_a_guard_that_is_used_again_is_another_permit(face, make):
+    breaker = make(cooldown=LONG)
+    guard = breaker.inner.guard()
+    ids = []
+
+    def fail(permit):
+        ids.append(permit.id)
+        raise Limited
+
+    for count in (1, 2, 3):
+        with pytest.raises(Limited):
+            face.within(guard, fail)
+        assert breaker.status().consecutive_errors == count
+    assert len({*ids}) == 3
+    face.within(guard, lambda permit: ids.append(permit.id))
+    assert len({*ids}) == 4
+    assert breaker.status().consecutive_errors == 0
+
+
+def test_a_guard_that_was_left_reports_no_more(face, make):
+    breaker = make()
+    permits: list[Any] = []
+    face.within(breaker.inner.guard(), permits.append)
+    assert face.finish(permits[0].rate_limited()) is None
     assert breaker.status().consecutive_errors == 0
 
 

@@ -54,6 +54,33 @@ async def test_a_healthy_job_costs_no_command_async(url, name, client):
         assert commands(client) == {}
 
 
+def test_a_permit_given_from_memory_has_an_id_of_its_own_and_reports_once(url, name):
+    with Breaker(name, url=url) as breaker:
+        quiet(breaker)
+        ids = []
+        for _ in range(3):
+            with breaker.guard() as permit:
+                ids += [permit.id, permit.id]
+        assert len(ids) == 2 * len({*ids})
+        assert permit.rate_limited() is None
+        assert breaker.status().consecutive_errors == 0
+        with breaker.guard() as permit:
+            assert permit.rate_limited() is not None
+        assert breaker.status().consecutive_errors == 1
+
+
+async def test_a_permit_given_from_memory_reports_once_async(url, name):
+    async with AsyncBreaker(name, url=url) as breaker:
+        await (await breaker.acquire()).success()
+        await asyncio.to_thread(eventually, breaker._watch.is_quiet)
+        async with breaker.guard() as permit:
+            pass
+        assert await permit.rate_limited() is None
+        async with breaker.guard() as permit:
+            assert await permit.rate_limited() is not None
+        assert (await breaker.status()).consecutive_errors == 1
+
+
 def test_one_error_anywhere_makes_all_send_their_successes(url, name, client):
     with Breaker(name, url=url) as breaker, Breaker(name, url=url, push=False) as other:
         quiet(breaker)
