@@ -61,6 +61,17 @@ class Pump:
         fresh_until: monotonic seconds until which the views may be trusted.
     """
 
+    __slots__ = (
+        "_asks_to_come",
+        "_feeds",
+        "_lock",
+        "_outage",
+        "_stop",
+        "_thread",
+        "fresh_until",
+        "target",
+    )
+
     def __init__(self, target: Target) -> None:
         self.target = target
         self.fresh_until = 0.0

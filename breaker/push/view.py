@@ -47,6 +47,24 @@ class View:
         told_at: when, in monotonic seconds.
     """
 
+    __slots__ = (
+        "_is_proven",
+        "_known_to",
+        "_listeners",
+        "_lock",
+        "_paused_until",
+        "_proven_at",
+        "_quiet_from",
+        "_told_serial",
+        "_waiting",
+        "grant",
+        "is_quiet",
+        "last",
+        "runs",
+        "serial",
+        "told_at",
+    )
+
     def __init__(self) -> None:
         self.runs = False
         self.grant: Grant | None = None

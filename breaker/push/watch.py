@@ -17,6 +17,10 @@ _LOGGER = logging.getLogger("breaker")
 class Watch:
     """A breaker's view and the pump that feeds it."""
 
+    # Here, in the view and in the pump: a dictionary would be one more place in memory to fetch,
+    # and between two jobs a worker's caches have forgotten all of them.
+    __slots__ = ("_channel", "_is_closed", "_is_introduced", "_pump", "_view")
+
     def __init__(
         self,
         target: Target,
