@@ -75,6 +75,7 @@ class Pump:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.fresh_until = 0.0
+        # Never changed but replaced, so that the thread sees at a glance whether it is the same.
         self._feeds: dict[str, Feed] = {}
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -92,7 +93,9 @@ class Pump:
             probe: the plan that writes something harmless.
         """
         with self._lock:
-            feed = self._feeds.setdefault(channel, Feed(View(), read, probe))
+            if channel not in self._feeds:
+                self._feeds = self._feeds | {channel: Feed(View(), read, probe)}
+            feed = self._feeds[channel]
             feed.users += 1
             return feed.view
 
@@ -102,7 +105,9 @@ class Pump:
             feed = self._feeds[channel]
             feed.users -= 1
             if feed.users == 0:
-                del self._feeds[channel]
+                self._feeds = {
+                    name: one for name, one in self._feeds.items() if one is not feed
+                }
                 feed.view.distrust()
             if self._feeds:
                 return
@@ -197,7 +202,9 @@ class Pump:
         self, subscriber: Subscriber, subscribed: dict[str, Feed], store: SyncStore
     ) -> dict[str, Feed]:
         """Subscribe to what is new and leave what is gone."""
-        wanted = dict(self._feeds)
+        wanted = self._feeds
+        if wanted is subscribed:
+            return wanted
         if new := wanted.keys() - subscribed.keys():
             subscriber.subscribe(*new)
         if gone := subscribed.keys() - wanted.keys():
@@ -217,6 +224,8 @@ class Pump:
             kind == "message" and feed.view.hear(json.loads(got["data"]), time.monotonic())
         ):
             feed.prove(store)
+        # Before anything else: those who are told may be the last of a fleet to pause.
+        feed.view.tell()
 
     def _ask_for_proof(self, store: SyncStore) -> None:
         # A single command that timed out may have begun an outage that the subscription knows
