@@ -54,7 +54,24 @@ def test_a_date():
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-5", "nan", "inf", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT"]
+    "text",
+    [
+        *("Thu, 15 Jan 2026 12:00:30 GMT", "Thursday, 15-Jan-26 12:00:30 GMT"),
+        *("Thu Jan 15 12:00:30 2026", "2026-01-15T12:00:30Z", "1768478430", "1768478430000"),
+        *("30s", "0m30s", "30.0", "5, 30", "30, 5"),
+    ],
+)
+def test_every_way_to_say_thirty_seconds(text):
+    headers = {"Retry-After": text, "Date": "Thu, 15 Jan 2026 12:00:00 GMT"}
+    assert rate_limit(httpx_error(429, headers)).retry_after == 30
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0", "-5", "nan", "inf", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        "Thu, 01 Jan 99999999999 00:00:00 GMT",
+    ],
 )
 def test_an_unusable_hint_is_none(text):
     assert rate_limit(httpx_error(429, {"Retry-After": text})).retry_after is None
@@ -77,3 +94,16 @@ def test_it_never_raises():
             raise RuntimeError(name)
 
     assert rate_limit(Hostile()) is None
+
+
+def test_nor_for_what_it_cannot_show():
+    class Silent:
+        def __str__(self):
+            raise RuntimeError
+
+    error = SimpleNamespace(status=429, headers={Silent(): "1"}, retry_after=Silent())
+    assert rate_limit(error).retry_after is None
+    error = SimpleNamespace(status=429, headers=[("retry-after", [b"4"])], retry_after=10**400)
+    assert rate_limit(error).retry_after == 4
+    error.headers = None
+    assert rate_limit(error).retry_after is None
