@@ -37,9 +37,9 @@ class TokenBucket:
         return (1.0 - self._level) / self._rate if self._rate > 0 else math.inf
 
     def change(self, now: float, rate: float) -> None:
-        """From now on tokens come in at another rate, and no more of them are kept."""
+        """From now on tokens come in at another rate, and no more of them are kept; at 0 none."""
         self._refill(now)
-        self._rate, self._burst = rate, max(1.0, rate)
+        self._rate, self._burst = rate, max(1.0, rate) if rate > 0 else 0.0
         self._level = min(self._level, self._burst)
 
     def _refill(self, now: float) -> None:
