@@ -56,11 +56,17 @@ def _loop(start: threading.Event, gate: Gate, port: int, dice: random.Random) ->
 
 
 def _caller(client: http.client.HTTPConnection, dice: random.Random) -> Call:
+    tokens = dice.randint(FEWEST, MOST)
+
     def call() -> Answer:
-        client.request("GET", f"/call?tokens={dice.randint(FEWEST, MOST)}")
+        nonlocal tokens
+        client.request("GET", f"/call?tokens={tokens}")
         response = client.getresponse()
         response.read()
         told = response.getheader("Retry-After")
-        return Answer(response.status == http.HTTPStatus.OK, float(told) if told else None)
+        ok = response.status == http.HTTPStatus.OK
+        if ok:  # a refused job comes back: else small ones would be picked from the large
+            tokens = dice.randint(FEWEST, MOST)
+        return Answer(ok, float(told) if told else None)
 
     return call
