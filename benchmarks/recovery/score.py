@@ -36,6 +36,7 @@ class Score:
         calls: all calls of the run.
         served: those answered 200.
         refused: those answered 429.
+        later: those of them from the end of the first pause on, when the limit was known.
         settled: the second from which on `goodput` counts; None if nothing was admitted any more.
         goodput: 200s, as a share of the allowance, from the end of the first pause on. It may
             pass 1 by what a bucket had saved up in that pause.
@@ -49,6 +50,7 @@ class Score:
     calls: int
     served: int
     refused: int
+    later: int
     settled: float | None
     goodput: float
     overall: float
@@ -67,6 +69,7 @@ def score(log: Iterable[Logged], shape: Shape, duration: float) -> Score:
         calls=len(calls),
         served=len(served),
         refused=len(refused),
+        later=0 if settled is None else len(refused) - bisect_left(refused, settled),
         settled=settled,
         goodput=0.0 if settled is None else _goodput(served, shape, settled, duration),
         overall=_goodput(served, shape, 0.0, duration),

@@ -8,7 +8,6 @@ import pytest
 from benchmarks.recovery.score import Logged, Score, score, settled_at, stopped_after
 from benchmarks.recovery.upstreams import Shape, TokenBucket, by_time, steadily
 
-
 STEADY = steadily(10.0)
 
 
@@ -39,11 +38,13 @@ def test_a_fleet_that_is_never_refused_is_judged_from_the_start() -> None:
 
 def test_goodput_begins_with_the_end_of_the_first_pause() -> None:
     refused = calls(1, 1.5, 10, admitted=False)
-    worth = judge([*calls(0, 1, 10), *refused, *calls(10, 20, 9)])
+    again = Logged(19.99, 1000.0, False)
+    worth = judge([*calls(0, 1, 10), *refused, *calls(10, 20, 9), again])
     assert worth.settled == 10.0
     assert worth.goodput == pytest.approx(0.9)
     assert worth.overall == pytest.approx(100 / 200)
-    assert worth.waste == pytest.approx(5 / 105)
+    assert (worth.refused, worth.later) == (6, 1)
+    assert worth.waste == pytest.approx(6 / 106)
 
 
 def test_a_window_that_is_used_up_is_a_pause_for_those_who_go_on_too() -> None:
