@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import redis
@@ -51,7 +52,9 @@ def main() -> int:
             is_complete = True
         except KeyboardInterrupt:
             notes.append("not complete: interrupted")
-        except (TimeoutError, OSError, redis.RedisError) as error:
+        except EOFError:
+            notes.append("not complete: a process of the benchmark ended early")
+        except (OSError, redis.RedisError) as error:
             notes.append(f"not complete: {type(error).__name__}: {error}")
     _write(given, rows, where, notes)
     return 0 if is_complete else LEFT_EARLY if "interrupted" in notes[-1] else 1
@@ -111,6 +114,7 @@ def _together(plans: Sequence[Plan], urls: Sequence[str]) -> Iterator[Outcome]:
 
 def _no_ctrl_c() -> None:
     """Ctrl-C is the main thread's; the processes started from here are born deaf to it."""
+    resource_tracker.ensure_running()  # as the first process starts it, it would unblock again
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 

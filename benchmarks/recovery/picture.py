@@ -71,7 +71,7 @@ def _is_here() -> bool:
 
 
 def _panels(down: int, right: int) -> tuple[Any, Any]:
-    matplotlib = importlib.import_module("matplotlib")
+    matplotlib: Any = importlib.import_module("matplotlib")
     matplotlib.use("Agg")  # draws files, wants no screen
     # The same picture is the same file, and its text stays text.
     matplotlib.rcParams |= {"svg.hashsalt": "recovery", "svg.fonttype": "none"}

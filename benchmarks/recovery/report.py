@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 from benchmarks.recovery.run import Outcome, Plan
@@ -18,10 +20,21 @@ LONGEST_BACK = 15.0
 # Two runs of the same policy differ by as much.
 NOISE_GOODPUT, NOISE_WASTE = 0.01, 0.002
 BASELINE = "plain"
-# What the targets are for; the others are there to be compared with.
-CANDIDATE = "pace"
 
-HEAD = ("shape", "policy", "goodput", "overall", "calls", "429s", "waste", "stop", "back")
+LEFT = 2  # columns of names
+
+HEAD = (
+    "shape",
+    "policy",
+    "goodput",
+    "overall",
+    "calls",
+    "429s",
+    "later",
+    "waste",
+    "stop",
+    "back",
+)
 MORE = ("commands/call", "missed")
 
 
@@ -88,29 +101,64 @@ def as_line(row: Row) -> str:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """All runs in columns."""
-    table = [[*HEAD, *MORE], *(_cells(row, rows) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place < 2 or place == len(line) - 1 else cell.rjust(width)  # noqa: PLR2004 - two names
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in table
-    )
+    """All runs in columns, then each policy over all shapes."""
+    return f"{_columns(_runs(rows))}\n\n{_columns(_summary(rows))}"
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """All runs as a table."""
-    rule = ["---", "---", *["---:"] * (len(HEAD) + len(MORE) - 3), "---"]
-    table = [[*HEAD, *MORE], rule, *(_cells(row, rows) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in table) + "\n"
+    """The same as tables."""
+    tables = []
+    for head, *lines in (_runs(rows), _summary(rows)):
+        rule = ["---", "---", *["---:"] * (len(head) - LEFT - 1), "---"]
+        tables.append("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines)))
+    return "\n\n".join(tables) + "\n"
 
 
 def as_json(rows: Sequence[Row], where: Mapping[str, str], notes: Sequence[str]) -> str:
     """Everything that was measured; an incident that was never over is `"never"`."""
     told = [_finite(asdict(row)) | {"missed": missed(row, rows)} for row in rows]
     return json.dumps({"machine": dict(where), "runs": told, "notes": list(notes)}) + "\n"
+
+
+def _columns(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if place < LEFT or place == len(line) - 1 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
+    )
+
+
+def _runs(rows: Sequence[Row]) -> list[list[str]]:
+    return [[*HEAD, *MORE], *(_cells(row, rows) for row in rows)]
+
+
+def _summary(rows: Sequence[Row]) -> list[list[str]]:
+    """Each policy over all of its shapes; each shape weighs the same."""
+    table = [
+        ["policy", "shapes", "all met", "mean goodput", "least", "429s / calls", "missed most"]
+    ]
+    for policy in dict.fromkeys(row.plan.policy for row in rows):
+        own = [row for row in rows if row.plan.policy == policy]
+        goodputs = [row.score.goodput for row in own]
+        refused, calls = (
+            sum(getattr(row.score, of) for row in own) for of in ("refused", "calls")
+        )
+        failed = Counter(what for row in own for what in missed(row, rows))
+        table.append(
+            [
+                policy,
+                f"{len(own)}",
+                f"{sum(not missed(row, rows) for row in own)}",
+                f"{fmean(goodputs):.3f}",
+                f"{min(goodputs):.3f}",
+                f"{refused / max(1, calls):.2%}",
+                ", ".join(f"{what} ({times})" for what, times in failed.most_common()),
+            ]
+        )
+    return table
 
 
 def _finite(told: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +177,7 @@ def _cells(row: Row, rows: Sequence[Row]) -> list[str]:
         f"{worth.overall:.3f}",
         f"{worth.calls}",
         f"{worth.refused}",
+        f"{worth.later}",
         f"{worth.waste:.2%}",
         "-" if worth.stop is None else f"{worth.stop * 1000:.0f} ms",
         _back(worth.back),
