@@ -30,11 +30,11 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all bench check lint types imports dead-code spelling lua-check \
+.PHONY: help setup demo test test-all bench bench-recovery check lint types imports dead-code spelling lua-check \
 	wheel constraints clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## build .venv with all that a developer needs
 
@@ -51,6 +51,10 @@ test-all: $(DEV) ## run the slow tests too
 bench: $(DEV) ## measure what the guard costs (PEERS=1: beside others; ARGS="--help": its options)
 	@$(if $(PEERS),$(PIP) install --constraint constraints.txt --group bench)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-recovery: $(DEV) ## measure what recovery policies make of a rate limit (ARGS="--help": its options)
+	@$(PIP) install --constraint constraints.txt --group bench
+	@$(BIN)/python -m benchmarks.recovery $(ARGS)
 
 check: lint types imports dead-code spelling lua-check ## all that is checked without running
 

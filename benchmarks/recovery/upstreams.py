@@ -36,10 +36,15 @@ class TokenBucket:
             return 0.0
         return (1.0 - self._level) / self._rate if self._rate > 0 else math.inf
 
-    def change(self, now: float, rate: float) -> None:
-        """From now on tokens come in at another rate, and no more of them are kept."""
+    def spend(self, now: float) -> None:
+        """Take one of what is yet to come in, if there is none."""
         self._refill(now)
-        self._rate, self._burst = rate, max(1.0, rate)
+        self._level -= 1.0
+
+    def change(self, now: float, rate: float) -> None:
+        """From now on tokens come in at another rate, and no more of them are kept; at 0 none."""
+        self._refill(now)
+        self._rate, self._burst = rate, max(1.0, rate) if rate > 0 else 0.0
         self._level = min(self._level, self._burst)
 
     def _refill(self, now: float) -> None:
@@ -162,9 +167,9 @@ class Shared:
         self._others, self._next = others, 0.0
 
     def take(self, now: float, tokens: float) -> float:
-        """The other tenant's calls up to now come first."""
+        """The other tenant's calls up to now come first, however often this one asks."""
         while self._next <= now:
-            self._bucket.take(self._next, 1.0)
+            self._bucket.spend(self._next)
             self._next += 1.0 / self._others
         return self._bucket.take(now, tokens)
 
