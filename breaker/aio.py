@@ -66,9 +66,7 @@ class AsyncPermit:
         """The job went through: ends the run of errors, closes a recovering breaker."""
         if self._is_open:
             self._is_open = False
-            watch = self._breaker._watch  # noqa: SLF001 - one class in two
-            if watch is None or not watch.is_quiet():
-                await self._breaker._succeeded(self._grant)  # noqa: SLF001 - one class in two
+            await self._breaker._succeeded(self._grant)  # noqa: SLF001 - one class in two
 
     async def rate_limited(
         self, retry_after: float | None = None, *, error_id: str | None = None
@@ -122,8 +120,9 @@ class AsyncGuard(AsyncPermit):
         trace: TracebackType | None,
     ) -> None:
         watch = self._breaker._watch  # noqa: SLF001 - one class in two
-        if error is None and watch is not None and watch.is_quiet():
+        if error is None and self._is_open and watch is not None and watch.is_quiet():
             self._is_open = False
+            watch.meter.done += 1
         else:
             await self._report(error)
 
@@ -267,8 +266,7 @@ class AsyncBreaker:
 
     async def record_success(self) -> None:
         """Report that a job went through."""
-        if self._watch is None or not self._watch.is_quiet():
-            await self._succeeded(None)
+        await self._succeeded(None)
 
     # -- everybody
 
@@ -346,7 +344,10 @@ class AsyncBreaker:
             return await self._run(self._plans.acquire(timeout))
 
     async def _succeeded(self, grant: Grant | None) -> None:
-        await self._run(self._plans.success(grant))
+        self._plans.meter.done += 1
+        is_told = grant is not None and grant.is_paced and not grant.is_probe
+        if not is_told and (self._watch is None or not self._watch.is_quiet()):
+            await self._run(self._plans.success(grant))
 
     async def _limited(
         self, retry_after: float | None, error_id: str | None, grant: Grant | None

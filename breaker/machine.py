@@ -5,9 +5,12 @@ reply for reply). All times are whole milliseconds.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from breaker.pacing import LONGEST_WAIT, Pace
 
 Reply = dict[str, Any]
 
@@ -56,6 +59,7 @@ class Machine:
     shadow_until: int = 0
     told_run: int = 0
     told_until: int = 0
+    news: int = 0
     run_retry_after: int = 0
     run_workers: list[str] = field(default_factory=list)
     run_errors: list[Reply] = field(default_factory=list)
@@ -65,12 +69,15 @@ class Machine:
     declared: Reply = field(default_factory=dict)
     overrides: Reply = field(default_factory=dict)
     settings: Reply = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
     seen: dict[str, tuple[int, str, Reply]] = field(default_factory=dict)
     history: list[Reply] = field(default_factory=list)
     now: int = 0
     _steps: list[Reply] = field(default_factory=list)
     _is_dirty: bool = False
     _is_counted: bool = False
+    _is_news: bool = False
+    _is_new: bool = False
 
     def answer(self, verb: str, now: int, given: Mapping[str, Any]) -> Reply:
         """Answer a script's call, its arguments by name."""
@@ -83,23 +90,50 @@ class Machine:
 
     # -- workers
 
-    def acquire(self, now: int, call: Call) -> Reply:
+    def acquire(
+        self, now: int, call: Call, patience_ms: float, in_turn: str, share: float | str
+    ) -> Reply:
         """Leave to run one job."""
         self._begin(now, call)
-        state = self._state_now()
+        if share != "" and self.settings["recovery"] == "pace":
+            self.pace.learn(float(share), now)
+            self._is_dirty = True
+        if self._is_paced():
+            self._close_if_calm(call)
         said: Reply = {"granted": True}
-        probes = state == "half-open" and self.settings["recovery"] == "probe"
-        if probes and self.lease_id != call.token:
-            if self._is_ahead(self.lease_until, self.settings["probe_lease_ms"]):
-                said |= {"granted": False, "wait_ms": self.lease_until - now}
-            else:
-                self._write(
-                    lease_id=call.token, lease_until=now + self.settings["probe_lease_ms"]
-                )
+        is_slot = self._is_paced()
+        is_probe = self._state_now() == "half-open" and self.settings["recovery"] == "probe"
+        if is_slot:
+            said = self._take_slot(float(patience_ms), is_in_turn=in_turn == "1")
+        elif is_probe:
+            said = self._take_probe(call)
         elif self._is_paused():
-            said |= {"granted": False, "wait_ms": self._left()}
-        said["probe"] = said["granted"] and state == "half-open"
+            said = {"granted": False, "wait_ms": self._left()}
+        is_unproven = is_slot and self.pace.proven == 0
+        said["probe"] = said["granted"] and (is_probe or is_unproven)
         return self._end(self._brief, said)
+
+    def _take_probe(self, call: Call) -> Reply:
+        lease = self.settings["probe_lease_ms"]
+        if self.lease_id == call.token:
+            return {"granted": True}
+        if self._is_ahead(self.lease_until, lease):
+            return {"granted": False, "wait_ms": self.lease_until - self.now}
+        self._write(lease_id=call.token, lease_until=self.now + lease)
+        return {"granted": True}
+
+    def _take_slot(self, patience: float, *, is_in_turn: bool) -> Reply:
+        granted, wait = self.pace.take(self.now, patience, in_turn=is_in_turn)
+        self._is_news = self.pace.has_risen(self.now)
+        self._is_dirty = True
+        in_turn = not granted and wait < LONGEST_WAIT
+        return {"granted": granted, "wait_ms": math.ceil(wait), "in_turn": in_turn}
+
+    def _close_if_calm(self, call: Call) -> None:
+        self._is_dirty = True
+        if self.pace.is_calm(self.now):
+            reason = "the pace holds nobody back any more"
+            self._end_pause(call, "closed", "closed", reason)
 
     def rate_limit_error(
         self, now: int, call: Call, error_id: str, permit_epoch: int | str, retry_after_ms: int
@@ -117,8 +151,12 @@ class Machine:
         elif state == "half-open" and not is_stale:
             counted = True
             self._add_to_run(call, error_id, retry_after_ms)
-            self._write(reopens=self.reopens + 1)
-            self._trip(call, "rate limit error while recovering", retry_after_ms)
+            is_slot = self._is_paced() and permit_epoch != ""
+            if is_slot and retry_after_ms < self.settings["cooldown_ms"]:
+                self._cut(call, retry_after_ms)
+            else:
+                self._write(reopens=0 if is_slot else self.reopens + 1)
+                self._trip(call, "rate limit error while recovering", retry_after_ms)
         elif state in ("closed", "disabled") and not is_stale and not self._is_shadowed():
             counted = True
             self._add_to_run(call, error_id, retry_after_ms)
@@ -140,7 +178,12 @@ class Machine:
         is_current = permit_epoch == "" or int(permit_epoch) >= self.epoch
         is_of_run = permit_run == "" or int(permit_run) >= self.told_run
         changed = False
-        if state == "half-open" and is_current:
+        if self._is_paced() and is_current:
+            changed = self.pace.prove(now)
+            self._is_dirty = True
+            if permit_epoch == "":
+                self._close_if_calm(call)
+        elif state == "half-open" and is_current:
             self._end_pause(call, "closed", "closed", "a job went through")
             changed = True
         elif state in ("closed", "disabled") and self.count and is_current and is_of_run:
@@ -163,7 +206,7 @@ class Machine:
     def snapshot(self, now: int) -> Reply:
         """What there is to know."""
         self.now = now
-        self._steps, self._is_dirty, self._is_counted = [], False, False
+        self._forget_last_call()
         self._settle()
         return self._end(self._view, {})
 
@@ -240,6 +283,10 @@ class Machine:
             return "open"
         return self.state
 
+    def _is_paced(self) -> bool:
+        recovery: str = self.settings.get("recovery", "")
+        return recovery == "pace" and self._state_now() == "half-open"
+
     def _is_ahead(self, deadline: int, length: int) -> bool:
         return 0 < deadline - self.now <= length
 
@@ -260,12 +307,19 @@ class Machine:
     def _brief(self) -> Reply:
         told: Reply = {
             "version": self.version,
+            "news": self.news,
             "state": self._state_now(),
             "paused": self._is_paused(),
             "epoch": self.epoch,
             "run": self.run,
             "count": self.count,
         }
+        if self._is_paced():
+            told["pace"] = _as_rate(self.pace.rate(self.now))
+            told["told"] = _as_rate(self.pace.told)
+        is_recovering = told["state"] in ("open", "half-open")
+        if self.settings.get("recovery") == "pace" and is_recovering and self.pace.is_new:
+            told["asks"] = self.trips
         return told | ({"resumes_in_ms": self._left()} if self._left() >= 0 else {})
 
     def _view(self) -> Reply:
@@ -339,11 +393,30 @@ class Machine:
         }
         self._write(trips=self.trips + 1)
         if self.settings["mode"] != "shadow":
+            if self.settings["recovery"] == "pace":
+                self.pace.trip(self.now, ms)
             self._open(call, "tripped", "open", ms, reason, **more)
             return
         self._write(epoch=self.epoch + 1)
         self._step(call.who, "tripped", "closed", reason, more | {"pause_ms": ms, "shadow": 1})
         self._write(reason=reason, shadow_until=self.now + ms, pause_ms=ms)
+        self._clear_count()
+
+    def _cut(self, call: Call, retry_after: int) -> None:
+        before = self.pace.rate(self.now)
+        self.pace.cut(self.now, retry_after)
+        reason = f"paced down from {before:.3g} to {self.pace.low:.3g} jobs/s"
+        more = {
+            "trip_id": self.trip_id,
+            "retry_after_ms": retry_after,
+            "evidence": list(self.run_errors),
+        }
+        if retry_after:
+            self._open(call, "cut", "open", retry_after, reason, **more)
+        else:
+            self._write(epoch=self.epoch + 1)
+            self._step(call.who, "cut", "half-open", reason, more)
+            self._write(reason=reason, by=call.who)
         self._clear_count()
 
     def _extend(self, wanted: int) -> None:
@@ -388,6 +461,8 @@ class Machine:
             self._write(paused_total=self._paused_total())
             self._step("", "half-open", "half-open", "cooldown over", {})
             self._clear_count()
+            if self.settings["recovery"] == "pace":
+                self.pace.begin(self.now)
         else:
             self._end_pause(None, "closed", "closed", "pause over")
 
@@ -398,10 +473,15 @@ class Machine:
 
     # -- every call
 
+    def _forget_last_call(self) -> None:
+        self._steps, self._is_dirty, self._is_counted = [], False, False
+        self._is_news = self._is_new = False
+
     def _begin(self, now: int, call: Call) -> None:
         self.now, self._call = now, call
-        self._steps, self._is_dirty, self._is_counted = [], False, False
+        self._forget_last_call()
         if self.incarnation == "":
+            self._is_new = True
             self._write(incarnation=call.token)
         self._settle()
         self._declare(call)
@@ -432,6 +512,9 @@ class Machine:
         is_untold = self._is_counted and self.told_run != self.run
         if self._steps or (is_untold and not self._is_ahead(self.told_until, TELL_EVERY)):
             self._write(told_run=self.run, told_until=self.now + TELL_EVERY)
+            self._is_news = True
+        if self._is_news or self._is_new:
+            self._write(news=self.news + 1)
         if self._is_dirty:
             self.version += 1
         for step in self._steps:
@@ -464,3 +547,7 @@ class Machine:
             self.pause_until = None
         if self.now >= self.count_until:
             self._clear_count()
+
+
+def _as_rate(rate: float) -> float:
+    return math.floor(min(rate, 1_000_000.0) * 1000 + 0.5) / 1000

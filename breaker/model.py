@@ -37,7 +37,8 @@ class Status:
         trips: how often it has tripped, ever.
         rate_limit_errors: how many were reported, ever.
         paused_seconds: how long it has been paused, ever, the present pause included.
-        recovery: "probe" or "resume".
+        recovery: "pace", "probe" or "resume".
+        pace: jobs per second that a recovering fleet may do at present; None if it is not paced.
         mode: "enforce", or "shadow", which never pauses.
         min_workers: from how many workers the errors must come.
         max_cooldown: the longest pause in seconds.
@@ -68,6 +69,7 @@ class Status:
     rate_limit_errors: int = 0
     paused_seconds: float = 0.0
     recovery: str = ""
+    pace: float | None = None
     mode: str = "enforce"
     min_workers: int = 1
     max_cooldown: float = 0.0
@@ -99,7 +101,7 @@ class Transition:
 
     Attributes:
         name: the breaker.
-        event: tripped, extended, half-open, closed, paused, resumed, reset, disabled, enabled,
+        event: tripped, cut, extended, half-open, closed, paused, resumed, reset, disabled, enabled,
             settings, state-lost.
         before: the state it was in.
         after: the state it is in now.
@@ -143,7 +145,9 @@ class Transition:
 class Grant:
     """Leave to run one job, as the store gave it: the fences its result is judged by.
 
-    `is_local`: it was given by this worker alone, while the store was down.
+    `is_probe`: the recovery hangs on its result. `is_local`: it was given by this worker alone,
+    while the store was down. `is_paced`: it is one slot of the fleet's schedule, and a success
+    tells nothing more, unless it is a probe.
     """
 
     id: str
@@ -151,3 +155,4 @@ class Grant:
     run: int
     is_probe: bool
     is_local: bool = False
+    is_paced: bool = False

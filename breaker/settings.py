@@ -99,7 +99,8 @@ def _choice(*choices: str) -> tuple[Callable[[Any], str], str]:
             raise ValueError
         return str(given)
 
-    return parse, " or ".join(repr(choice) for choice in choices)
+    *others, last = (repr(choice) for choice in choices)
+    return parse, f"{', '.join(others)} or {last}"
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -125,9 +126,9 @@ OPTIONS: Mapping[str, Option] = {
         ),
         Option(
             "recovery",
-            "probe",
-            *_choice("probe", "resume"),
-            "after a pause: let one job through first, or all at once",
+            "pace",
+            *_choice("pace", "probe", "resume"),
+            "after a pause: at a pace that is found, one job first, or all at once",
         ),
         Option(
             "mode",

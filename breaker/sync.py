@@ -64,9 +64,7 @@ class Permit:
         """The job went through: ends the run of errors, closes a recovering breaker."""
         if self._is_open:
             self._is_open = False
-            watch = self._breaker._watch  # noqa: SLF001 - one class in two
-            if watch is None or not watch.is_quiet():
-                self._breaker._succeeded(self._grant)  # noqa: SLF001 - one class in two
+            self._breaker._succeeded(self._grant)  # noqa: SLF001 - one class in two
 
     def rate_limited(
         self, retry_after: float | None = None, *, error_id: str | None = None
@@ -118,8 +116,9 @@ class Guard(Permit):
         trace: TracebackType | None,
     ) -> None:
         watch = self._breaker._watch  # noqa: SLF001 - one class in two
-        if error is None and watch is not None and watch.is_quiet():
+        if error is None and self._is_open and watch is not None and watch.is_quiet():
             self._is_open = False
+            watch.meter.done += 1
         else:
             self._report(error)
 
@@ -263,8 +262,7 @@ class Breaker:
 
     def record_success(self) -> None:
         """Report that a job went through."""
-        if self._watch is None or not self._watch.is_quiet():
-            self._succeeded(None)
+        self._succeeded(None)
 
     # -- everybody
 
@@ -340,7 +338,10 @@ class Breaker:
             return self._run(self._plans.acquire(timeout))
 
     def _succeeded(self, grant: Grant | None) -> None:
-        self._run(self._plans.success(grant))
+        self._plans.meter.done += 1
+        is_told = grant is not None and grant.is_paced and not grant.is_probe
+        if not is_told and (self._watch is None or not self._watch.is_quiet()):
+            self._run(self._plans.success(grant))
 
     def _limited(
         self, retry_after: float | None, error_id: str | None, grant: Grant | None

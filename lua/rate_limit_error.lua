@@ -21,8 +21,13 @@ if state == 'open' then
   extend(b, retry_after_ms)
 elseif state == 'half-open' and not is_stale then
   add_to_run(b, error_id, retry_after_ms)
-  put(b, 'reopens', num(b, 'reopens') + 1)
-  trip(b, 'rate limit error while recovering', retry_after_ms)
+  local is_slot = is_paced(b) and permit_epoch ~= ''
+  if is_slot and retry_after_ms < num(b, 'cooldown_ms') then
+    cut(b, retry_after_ms)
+  else
+    put(b, 'reopens', is_slot and 0 or num(b, 'reopens') + 1)
+    trip(b, 'rate limit error while recovering', retry_after_ms)
+  end
 elseif (state == 'closed' or state == 'disabled') and not is_stale
   and not is_ahead(b, 'shadow_until', num(b, 'pause_ms')) then
   local workers = add_to_run(b, error_id, retry_after_ms)

@@ -7,6 +7,7 @@ transitions), is sent the answer, and returns the result. `breaker.store` has th
 import json
 import math
 import uuid
+from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from breaker.errors import BreakerOpen, ConfigurationError
 from breaker.model import Grant, Status, Transition
 from breaker.protocol import wire
 from breaker.protocol.keys import Keys
+from breaker.protocol.meter import Meter
 from breaker.protocol.scripts import Script, script
 from breaker.settings import LONGEST, Settings, duration_problems, option_problems, to_ms
 
@@ -28,6 +30,10 @@ WAKE_SPREAD = 0.05
 # A pause that is known is waited for in spans of so many seconds, between which only local memory
 # is looked at.
 LOOK = 2.0
+# A slot that was waited for without push was not called back, whatever happened meanwhile.
+LONGEST_BLIND = 0.25
+# Whoever waits before it dequeues has a slot in hand for so many seconds.
+SLOT_KEPT = 1.0
 ERROR_ID_LENGTH = 500
 LONGEST_PAUSE = 31_536_000
 
@@ -70,6 +76,13 @@ class Watching(Protocol):
     def told_at(self) -> float:
         """When it said so, in monotonic seconds."""
 
+    @property
+    def meter(self) -> Meter:
+        """What this process delivers of the breaker's jobs."""
+
+    def known(self) -> wire.Reply | None:
+        """What the store last said, if nothing can have changed since but by time."""
+
     def grant(self) -> Grant | None:
         """Leave to run a job that needs no asking."""
 
@@ -111,6 +124,23 @@ class Tell:
 Request = Ask | Send | Sleep | Tell
 
 
+@dataclass(slots=True)
+class Turn:
+    """When somebody who found no slot may come again.
+
+    Attributes:
+        at: monotonic seconds.
+        told: the pace by which it was given.
+        is_expected: a slot near that moment is meant for whoever comes then.
+        reply: what the store said.
+    """
+
+    at: float
+    told: float
+    is_expected: bool
+    reply: wire.Reply
+
+
 class Plans:
     """The conversations about one breaker.
 
@@ -147,26 +177,39 @@ class Plans:
         self._incarnation = ""
         self._last_reply: wire.Reply = {}
         self._last_heard = 0.0
+        self.meter = watch.meter if watch else Meter()
+        # Turns of those who did not wait for them, and slots of those who are yet to dequeue.
+        self._left_turns: deque[Turn] = deque(maxlen=100)
+        self._kept_slots: deque[tuple[float, Grant]] = deque(maxlen=100)
 
     # -- workers
 
     def acquire(self, timeout: float | None) -> Generator[Request, Any, Grant]:
         """Wait for leave to run one job."""
         _check_duration("timeout", timeout)
+        if kept := self._kept_slot():
+            return kept
         start = self._clock()
-        permit_id = _token()
+        turn = self._left_turns.popleft() if self._left_turns else None
         while True:
             serial = self._watch.serial if self._watch else 0
             if self._watch and (grant := self._watch.grant()):
                 return grant
-            wait, reply = self._known_pause()
-            if reply is None:
-                reply = yield from self._report("acquire", permit_id)
-                if reply["granted"]:
-                    return wire.grant(permit_id, reply)
-                wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)
             left = self._left(timeout, start)
+            wait, reply = self._known_wait(turn)
+            if reply is None:
+                permit_id = _token()
+                reply = yield from self._ask_for_leave(permit_id, left, turn)
+                turn = self._turn(reply)
+                if reply["granted"]:
+                    grant = wire.grant(permit_id, reply)
+                    if (yield from self._reach_slot(grant, wire.seconds(reply.get("wait_ms")))):
+                        return grant
+                    continue
+                wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)
             if left <= 0:
+                if turn:
+                    self._left_turns.append(turn)
                 raise BreakerOpen(
                     self.keys.name,
                     retry_after=wait,
@@ -183,20 +226,22 @@ class Plans:
             serial = self._watch.serial if self._watch else 0
             if self._watch and self._watch.runs():
                 return True
-            wait, reply = self._known_pause()
+            left = self._left(timeout, start)
+            wait, reply = self._known_wait(None)
             if reply is None:
-                view = yield from self.view(may_guess=True)
+                view = yield from self._running_view()
+                if "pace" in view:
+                    return (yield from self._keep_slot(left))
                 if not view["paused"]:
                     return True
                 wait = wire.seconds(view.get("resumes_in_ms"))
-            left = self._left(timeout, start)
             if left <= 0:
                 return False
             yield from self._sleep(wait, left, serial)
 
     def is_paused(self) -> Generator[Request, Any, bool]:
         """Whether the queue may not be read now."""
-        view = yield from self.view(may_guess=True)
+        view = yield from self._running_view()
         return bool(view["paused"])
 
     def rate_limit_error(
@@ -233,7 +278,7 @@ class Plans:
 
     def release(self, grant: Grant) -> Generator[Request, Any, None]:
         """Give a permit back without a result. Only a probe holds anything that others want."""
-        if grant.is_probe:
+        if grant.is_probe and not grant.is_paced:
             yield from self._report("release", _token(), permit_id=grant.id)
 
     def last_known(self) -> wire.Reply:
@@ -370,6 +415,8 @@ class Plans:
         reply = wire.decode(answer)
         if "is_local" not in reply and "version" in reply:
             self._last_reply, self._last_heard = reply, self._clock()
+            if reply["state"] == "closed":
+                self.meter.mark(self._last_heard)
         if self._watch and "is_local" not in reply and "version" in reply:
             self._watch.learn(reply)
         if "transitions" in reply:
@@ -378,12 +425,94 @@ class Plans:
             yield Tell(tuple(replace(step, is_local=is_local) for step in told))
         return reply
 
-    def _known_pause(self) -> tuple[float | None, wire.Reply | None]:
-        """The seconds left of a pause known without asking (None: no end), and what was told."""
+    # -- recovering at a pace
+
+    def _ask_for_leave(
+        self, permit_id: str, left: float, turn: Turn | None
+    ) -> Generator[Request, Any, wire.Reply]:
+        """Ask the store; tell it, once for each trip, what this process had delivered."""
+        known = self._watch.known() if self._watch else None
+        patience = max(0.0, left) if known else min(max(0.0, left), LONGEST_BLIND)
+        asks = (known or self._last_reply).get("asks", self.meter.told_for)
+        is_news = asks != self.meter.told_for
+        reply = yield from self._report(
+            "acquire",
+            permit_id,
+            patience_ms=to_ms(min(patience, LONGEST)),
+            in_turn="1" if turn and turn.is_expected else "",
+            share=f"{self.meter.per_second():.6g}" if is_news else "",
+        )
+        if "is_local" not in reply:
+            self.meter.told_for = asks
+        return reply
+
+    def _reach_slot(self, grant: Grant, wait: float | None) -> Generator[Request, Any, bool]:
+        """Sleep until one's slot; False if a change has called it back by then."""
+        end = self._clock() + (wait or 0.0)
+        while (left := end - self._clock()) > 0:
+            serial = self._watch.serial if self._watch else 0
+            yield Sleep(left, self._watch, serial)
+            known = self._watch.known() if self._watch else None
+            if known and (known["paused"] or known["epoch"] != grant.epoch):
+                return False
+            if not known and not grant.is_local and (wait or 0.0) > LONGEST_BLIND:
+                return False
+        return True
+
+    def _turn(self, reply: wire.Reply) -> Turn | None:
+        if "pace" not in reply:
+            return None
+        if reply["granted"]:  # should the slot be called back, the next one is its due
+            return Turn(self._clock(), reply["told"], True, reply)
+        wait = reply["wait_ms"] / 1000
+        if not reply["in_turn"]:
+            wait *= 1 - self._random() / 2
+        return Turn(self._clock() + wait, reply["told"], reply["in_turn"], reply)
+
+    def _until(self, turn: Turn) -> float:
+        """Seconds until a turn comes, which is sooner if the pace has risen since."""
+        now = self._clock()
+        told = ((self._watch.known() if self._watch else None) or {}).get("told", 0.0)
+        if told > turn.told > 0:
+            turn.at, turn.told = now + (turn.at - now) * turn.told / told, told
+        return turn.at - now
+
+    def _keep_slot(self, left: float) -> Generator[Request, Any, bool]:
+        """Have a slot in hand before a job is taken from the queue, so that none waits for it."""
+        try:
+            grant = yield from self.acquire(None if left == math.inf else max(0.0, left))
+        except BreakerOpen:
+            return False
+        if grant.is_paced:
+            self._kept_slots.append((self._clock() + SLOT_KEPT, grant))
+        return True
+
+    def _kept_slot(self) -> Grant | None:
+        while self._kept_slots:
+            until, grant = self._kept_slots.popleft()
+            known = self._watch.known() if self._watch else None
+            is_called_back = known and (known["paused"] or known["epoch"] != grant.epoch)
+            if self._clock() < until and not is_called_back:
+                return grant
+        return None
+
+    # -- waiting
+
+    def _running_view(self) -> Generator[Request, Any, wire.Reply]:
+        """What is known; the store is asked if that is nothing, or a pause that may be over."""
+        known = self._watch.known() if self._watch else None
+        if known and not known["paused"]:
+            return known
+        return (yield from self.view(may_guess=True))
+
+    def _known_wait(self, turn: Turn | None) -> tuple[float | None, wire.Reply | None]:
+        """Seconds to wait for a pause's end (None: no end) or one's turn, and what was told."""
         left = self._watch.paused_left() if self._watch else None
-        if self._watch is None or left is None:
-            return None, None
-        return (None if left == math.inf else left), self._watch.last
+        if self._watch is not None and left is not None:
+            return (None if left == math.inf else left), self._watch.last
+        if turn and (until := self._until(turn)) > 0:
+            return until, turn.reply
+        return None, None
 
     def _left(self, timeout: float | None, start: float) -> float:
         return math.inf if timeout is None else timeout - (self._clock() - start)

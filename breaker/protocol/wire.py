@@ -68,6 +68,7 @@ def status(name: str, view: Reply, assumed: Settings) -> Status:
         trips=int(view["trips"]),
         rate_limit_errors=int(view["rate_limit_errors"]),
         paused_seconds=float(view["paused_ms"]) / 1000,
+        pace=view.get("pace"),
         probe_until=seconds(view.get("lease_left_ms")),
         overrides=options(_object(view.get("overrides"))),
         trip_id=view.get("trip_id", ""),
@@ -108,7 +109,12 @@ def transition(name: str, fields: Mapping[str, Any], event_id: str = "") -> Tran
 def grant(permit_id: str, reply: Reply) -> Grant:
     """A Grant from the answer to `acquire`."""
     return Grant(
-        permit_id, int(reply["epoch"]), int(reply["run"]), reply["probe"], "is_local" in reply
+        permit_id,
+        int(reply["epoch"]),
+        int(reply["run"]),
+        reply["probe"],
+        is_local="is_local" in reply,
+        is_paced="pace" in reply,
     )
 
 

@@ -234,6 +234,8 @@ class Pump:
         if self._outage.is_due():
             self._probe(feeds, store)
         for feed in feeds:
+            if feed.view.runs:
+                feed.view.meter.mark(time.monotonic())
             if feed.view.wants_proof(time.monotonic()):
                 feed.prove(store)
             feed.view.tell()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from breaker.model import Grant
+from breaker.protocol.meter import Meter
 from breaker.protocol.wire import Reply
 
 # Seconds without a word of an error after which the store is asked whether all is calm.
@@ -27,6 +28,9 @@ _FLEETING = frozenset(
         "resumes_in_ms",
         "untold_for_ms",
         "lease_left_ms",
+        "pace",
+        "told",
+        "asks",
         "opened_at",
         "trip_id",
         "transitions",
@@ -42,9 +46,10 @@ class View:
         runs: the queue is not paused, for sure.
         grant: leave that may be given without asking; None if the store must be asked.
         is_quiet: nobody counts errors: successes need not be sent.
-        serial: grows with every change.
+        serial: grows with everything the store announces.
         last: what the store last said.
         told_at: when, in monotonic seconds.
+        meter: what this process delivers of the breaker's jobs.
     """
 
     __slots__ = (
@@ -60,6 +65,7 @@ class View:
         "grant",
         "is_quiet",
         "last",
+        "meter",
         "runs",
         "serial",
         "told_at",
@@ -72,6 +78,7 @@ class View:
         self.serial = 0
         self.last: Reply = {}
         self.told_at = 0.0
+        self.meter = Meter()
         self._paused_until: float | None = None
         self._known_to = ""
         self._is_proven = False
@@ -81,6 +88,11 @@ class View:
         self._told_serial = -1
         self._listeners: list[Callable[[Reply], None]] = []
         self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether what the store said last was read after the subscription was confirmed."""
+        return self._is_proven
 
     def paused_left(self, now: float) -> float | None:
         """Seconds that are left of a pause: infinite if forced, None if none is known."""
@@ -119,7 +131,8 @@ class View:
                 return
             if is_proof:
                 self._proven_at = now - random.uniform(0, PROOF_EVERY / 2)  # noqa: S311 - jitter
-            is_change = not self._is_proven or _order(told) != _order(self.last)
+            is_change = not self._is_proven or _announced(told) != _announced(self.last)
+            self.serial += is_change
             self._is_proven = True
             self.last = told if is_proof else _lasting(self.last) | told
             self._draw(told, now)
@@ -174,6 +187,7 @@ class View:
     def after_fork(self) -> None:
         """Make it usable in a child process, where the lock may be held by nobody."""
         self._lock = threading.Lock()
+        self.meter.forget()
         self._listeners, self._waiting = [], []
         self.distrust()
 
@@ -192,7 +206,6 @@ class View:
         forced = math.inf if told["paused"] else None
         self._paused_until = now + left / 1000 if left is not None else forced
         self.told_at = now
-        self.serial += 1
 
     def _next_proof(self, told: Reply, now: float) -> float:
         """When to ask whether all is calm; never while only an own success can make it so."""
@@ -207,8 +220,9 @@ def _grant(told: Reply) -> Grant:
     return Grant("", int(told["epoch"]), int(told["run"]), is_probe=False)
 
 
-def _order(told: Reply) -> tuple[Any, Any]:
-    return told.get("incarnation"), told["version"]
+def _announced(told: Reply) -> tuple[Any, Any]:
+    """What a waiting worker need not be woken for is not announced: a slot taken by another."""
+    return told.get("incarnation"), told["news"]
 
 
 def _lasting(told: Reply) -> Reply:

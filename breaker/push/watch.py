@@ -6,6 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from breaker.model import Grant, Status
+from breaker.protocol.meter import Meter
 from breaker.protocol.wire import Reply
 from breaker.push.pump import TRUST, Plan, pump_for
 from breaker.push.view import View
@@ -19,7 +20,7 @@ class Watch:
 
     # Here, in the view and in the pump: a dictionary would be one more place in memory to fetch,
     # and between two jobs a worker's caches have forgotten all of them.
-    __slots__ = ("_channel", "_is_closed", "_is_introduced", "_pump", "_view")
+    __slots__ = ("_channel", "_is_closed", "_is_introduced", "_pump", "_view", "meter")
 
     def __init__(
         self,
@@ -33,6 +34,12 @@ class Watch:
         self._is_closed = False
         self._is_introduced = False
         self._view: View = self._pump.add(channel, read, probe)
+        self.meter: Meter = self._view.meter
+
+    def known(self) -> Reply | None:
+        """What the store last said, if nothing can have changed since but by time."""
+        is_known = monotonic() < self._pump.fresh_until and self._view.is_proven
+        return self._view.last if is_known else None
 
     def grant(self) -> Grant | None:
         """Leave to run a job that needs no asking."""

@@ -1,4 +1,4 @@
--- @include breaker
+-- @include commit
 -- The only code that moves a breaker from one state to another.
 
 local function step(b, event, to, more)
@@ -50,6 +50,10 @@ local function trip(b, reason, retry_after_ms)
   }
   put(b, 'trips', num(b, 'trips') + 1)
   if b.row.mode ~= 'shadow' then
+    if b.row.recovery == 'pace' then
+      pace_trip(pace_of(b), b.now, ms)
+      put_pace(b)
+    end
     return open(b, 'tripped', 'open', ms, more)
   end
   put(b, 'epoch', num(b, 'epoch') + 1)
@@ -58,6 +62,28 @@ local function trip(b, reason, retry_after_ms)
   put(b, 'reason', reason)
   put(b, 'shadow_until', b.now + ms)
   put(b, 'pause_ms', ms)
+  clear_count(b)
+end
+
+-- An error of a paced job: not all is lost, so it is no trip. Every cut is an epoch: the errors of
+-- jobs that were let go before it do not cut again.
+local function cut(b, retry_after_ms)
+  local p = pace_of(b)
+  local before = pace_rate(p, b.now)
+  pace_cut(p, b.now, retry_after_ms)
+  put_pace(b)
+  local more = {
+    reason = string.format('paced down from %.3g to %.3g jobs/s', before, p.low),
+    trip_id = b.row.trip_id, retry_after_ms = retry_after_ms, evidence = b.row.run_errors,
+  }
+  if retry_after_ms > 0 then
+    open(b, 'cut', 'open', retry_after_ms, more)
+  else
+    put(b, 'epoch', num(b, 'epoch') + 1)
+    step(b, 'cut', 'half-open', more)
+    put(b, 'reason', more.reason)
+    put(b, 'by', b.who)
+  end
   clear_count(b)
 end
 
@@ -81,6 +107,10 @@ local function settle_ended_pause(b)
     put(b, 'paused_ms', paused_ms(b))
     step(b, 'half-open', 'half-open', {reason = 'cooldown over', by = ''})
     clear_count(b)
+    if b.row.recovery == 'pace' then
+      pace_begin(pace_of(b), b.now)
+      put_pace(b)
+    end
   else
     end_pause(b, 'closed', 'closed', {reason = 'pause over', by = ''})
   end

@@ -78,7 +78,7 @@ def test_one_breaker_shows_everything(run, make):
 
 
 def test_a_probe_that_is_out_is_shown(run, make):
-    breaker = make("content", threshold=1, cooldown=0.001)
+    breaker = make("content", threshold=1, cooldown=0.001, recovery="probe")
     trip(breaker)
     breaker.acquire(5)
     text = run("status", "content").stdout

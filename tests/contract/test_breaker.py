@@ -130,7 +130,7 @@ def test_an_error_in_flight_lengthens_only_if_its_retry_after_reaches_further(ma
 # -- it resumes by itself
 
 
-@pytest.mark.parametrize("recovery", ["probe", "resume"])
+@pytest.mark.parametrize("recovery", ["pace", "probe", "resume"])
 def test_the_pause_ends_with_its_key_and_nobody_alive(make, client, name, recovery):
     trip(make(cooldown=LONG, recovery=recovery, push=False))
     pause = Keys("breaker", name)["pause"]
@@ -150,7 +150,7 @@ def test_resume_lets_all_through_and_counts_from_none(make):
 
 
 def test_one_probe_at_a_time(make):
-    breaker = half_opened(make(cooldown=SHORT, probe_lease=LONG))
+    breaker = half_opened(make(cooldown=SHORT, probe_lease=LONG, recovery="probe"))
     probe = breaker.acquire(timeout=0)
     assert probe.is_probe
     assert breaker.status().state == State.HALF_OPEN
@@ -161,14 +161,14 @@ def test_one_probe_at_a_time(make):
 
 
 def test_a_probes_success_closes(make):
-    breaker = half_opened(make(cooldown=SHORT))
+    breaker = half_opened(make(cooldown=SHORT, recovery="probe"))
     breaker.acquire(timeout=0).success()
     assert breaker.status().state == "closed"
     assert not breaker.acquire(timeout=0).is_probe
 
 
 def test_a_probes_error_opens_again_for_twice_as_long(make):
-    breaker = half_opened(make(cooldown=1, max_cooldown=3))
+    breaker = half_opened(make(cooldown=1, max_cooldown=3, recovery="probe"))
     status = breaker.acquire(timeout=0).rate_limited()
     assert 1 < status.resumes_in <= 2
     assert status.trips == 2
@@ -177,13 +177,13 @@ def test_a_probes_error_opens_again_for_twice_as_long(make):
 
 
 def test_a_probe_given_back_lets_the_next_one_try(make):
-    breaker = half_opened(make(cooldown=SHORT, probe_lease=LONG))
+    breaker = half_opened(make(cooldown=SHORT, probe_lease=LONG, recovery="probe"))
     breaker.acquire(timeout=0).release()
     assert breaker.acquire(timeout=0).is_probe
 
 
 def test_a_dead_probe_costs_one_lease_whatever_is_refused(make):
-    breaker = half_opened(make(cooldown=SHORT, probe_lease=0.2))
+    breaker = half_opened(make(cooldown=SHORT, probe_lease=0.2, recovery="probe"))
     breaker.acquire(timeout=0)
 
     def try_again():
@@ -196,7 +196,7 @@ def test_a_dead_probe_costs_one_lease_whatever_is_refused(make):
 
 
 def test_without_permits_the_first_error_opens_again_and_a_success_closes(make):
-    breaker = half_opened(make(cooldown=SHORT))
+    breaker = half_opened(make(cooldown=SHORT, recovery="probe"))
     assert not breaker.is_paused()
     assert breaker.record_rate_limit_error().tripped
     assert breaker.wait(timeout=20)
@@ -479,7 +479,7 @@ def test_the_trip_is_in_the_history_with_its_evidence(make):
 
 def test_each_transition_is_logged_by_its_caller_alone(make, caplog):
     caplog.set_level("INFO", "breaker")
-    breaker = make(cooldown=SHORT)
+    breaker = make(cooldown=SHORT, recovery="probe")
     half_opened(breaker)
     breaker.record_success()
     breaker.status()

@@ -171,7 +171,7 @@ def test_without_an_end_it_counts_when_it_is_ended(run):
     ("arguments", "said"),
     [
         (["--workers", "1"], "--workers"),
-        (["--recovery", "none"], "recovery must be 'probe' or 'resume', not 'none'"),
+        (["--recovery", "none"], "recovery must be 'pace', 'probe' or 'resume', not 'none'"),
         (["--duration", "3"], "--duration"),
     ],
 )

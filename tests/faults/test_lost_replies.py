@@ -16,15 +16,15 @@ def make(face, proxy, name, client):
     """Make a breaker behind the proxy, which raises rather than guesses."""
     for verb in script_names():  # or the reply lost is NOSCRIPT
         client.script_load(script(verb).body)
-    return lambda **given: face.breaker(
-        name, **{"url": proxy.url, "on_store_failure": "raise", "cooldown": LONG} | given
-    )
+    usual = {"url": proxy.url, "on_store_failure": "raise", "cooldown": LONG}
+    return lambda **given: face.breaker(name, **usual | {"recovery": "probe"} | given)
 
 
 @pytest.fixture
 def direct(face, server, name):
     """The same breaker, seen by another worker, not through the proxy."""
-    return lambda **given: face.breaker(name, url=server.url, cooldown=LONG, **given)
+    usual = {"url": server.url, "cooldown": LONG, "recovery": "probe"}
+    return lambda **given: face.breaker(name, **usual | given)
 
 
 def sha(verb):

@@ -49,7 +49,9 @@ def take_the_probe(url, name, taken):
 
 
 def test_a_killed_probe_costs_one_lease(url, name):
-    with Breaker(name, url=url, threshold=1, cooldown=0.05, probe_lease=0.5) as breaker:
+    with Breaker(
+        name, url=url, threshold=1, cooldown=0.05, probe_lease=0.5, recovery="probe"
+    ) as breaker:
         breaker.record_rate_limit_error()
         taken = SPAWN.Queue()
         prober = SPAWN.Process(target=take_the_probe, args=(url, name, taken), daemon=True)

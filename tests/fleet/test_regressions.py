@@ -83,8 +83,10 @@ def test_a_report_that_fails_does_not_replace_the_jobs_result(url, name, client,
 
 async def test_many_tasks_and_few_connections_are_no_outage(url, name):
     async with AsyncBreaker(name, url=url, threshold=1_000_000, push=False) as breaker:
-        await asyncio.gather(*(breaker.record_rate_limit_error() for _ in range(2000)))
-        assert (await breaker.status()).consecutive_errors == 2000
+        # Connected beforehand: how long this machine takes to start the tasks is not the question.
+        await asyncio.gather(breaker.status(), breaker.status())
+        await asyncio.gather(*(breaker.record_rate_limit_error() for _ in range(300)))
+        assert (await breaker.status()).consecutive_errors == 300
         assert breaker._store._outage.number == 0
 
 
@@ -140,6 +142,7 @@ def test_permits_of_a_lost_state_count(url, name, client):
 def test_a_success_under_a_local_permit_closes_nothing(new_server, name):
     server = new_server("--appendonly", "yes", "--appendfsync", "always")
     options = {"url": server.url, "push": False, "threshold": 1, "cooldown": 0.05}
+    options["recovery"] = "probe"
     with Breaker(name, **options) as breaker, Breaker(name, **options) as other:
         other.record_rate_limit_error()
         assert other.wait(timeout=20)

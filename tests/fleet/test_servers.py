@@ -16,7 +16,8 @@ def anywhere(request, any_server):
 
 
 def test_a_whole_life(anywhere, name):
-    with Breaker(name, url=anywhere, prefix="my-app", cooldown=0.05) as breaker:
+    options = {"prefix": "my-app", "cooldown": 0.05, "recovery": "probe"}
+    with Breaker(name, url=anywhere, **options) as breaker:
         for _ in range(5):
             status = breaker.record_rate_limit_error(retry_after=0.05)
         assert status.tripped

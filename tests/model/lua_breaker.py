@@ -31,7 +31,8 @@ class LuaBreaker:
         keys = [
             self.keys.seen(seen) if key == "seen" else self.keys[key] for key in script.keys
         ]
-        given = {"channel": self.keys.channel(0), "settings": "", "declares": "", **args}
+        given = {"channel": self.keys.channel(0), "settings": "", "declares": ""}
+        given |= {"patience_ms": 60_000, "in_turn": "", "share": "", **args}
         answer = self.client.eval(
             script.body, len(keys), *keys, *(given[arg] for arg in script.args)
         )

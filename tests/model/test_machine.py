@@ -44,7 +44,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(
         threshold=st.integers(1, 4),
-        recovery=st.sampled_from(["probe", "resume"]),
+        recovery=st.sampled_from(["pace", "pace", "probe", "resume"]),
         mode=st.sampled_from(["enforce", "enforce", "shadow"]),
         min_workers=st.integers(1, 2),
     )
@@ -114,14 +114,23 @@ class Histories(RuleBasedStateMachine):
             self.latest = latest
             assert reply["paused"] == (reply["state"] in ("open", "forced-open"))
 
-    @rule(target=permits, who=WORKERS)
-    def acquire(self, who):
+    @rule(
+        target=permits,
+        who=WORKERS,
+        patience=st.sampled_from([0, 40, 500, 60_000]),
+        in_turn=st.sampled_from(["", "1"]),
+        share=st.sampled_from(["", "", "0", "0.3", "7.25", "400"]),
+    )
+    def acquire(self, who, patience, in_turn, share):
         token = self.fresh()
-        reply = self.both("acquire", who, token)
+        given = {"patience_ms": patience, "in_turn": in_turn, "share": share}
+        reply = self.both("acquire", who, token, **given)
         if not reply["granted"]:
+            assert reply["wait_ms"] != 0
             return multiple()
-        again = self.both("acquire", who, token)
-        assert all(again[key] == reply[key] for key in ("granted", "probe", "epoch", "run"))
+        if "pace" not in reply:
+            again = self.both("acquire", who, token, **given)
+            assert all(again[key] == reply[key] for key in ("granted", "probe", "epoch", "run"))
         return {"id": token, "epoch": reply["epoch"], "run": reply["run"]}
 
     @rule(target=reports, who=WORKERS, retry_after=RETRY_AFTERS, error_id=OFTEN_FRESH)
@@ -204,7 +213,7 @@ class Histories(RuleBasedStateMachine):
         )
         | st.fixed_dictionaries({"threshold": st.integers(1, 3)})
         | st.fixed_dictionaries({"mode": st.sampled_from(["enforce", "shadow"])})
-        | st.fixed_dictionaries({"recovery": st.sampled_from(["probe", "resume"])})
+        | st.fixed_dictionaries({"recovery": st.sampled_from(["pace", "probe", "resume"])})
         | st.fixed_dictionaries({"cooldown_ms": st.sampled_from([500, 4_000])}),
     )
     def configure(self, by, changes):
@@ -222,6 +231,10 @@ class Histories(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([500, 3_600_000]))
     def clock_jumps_back(self, ms):
+        # What has expired by now is gone for good, on both sides.
+        self.both("snapshot", "w1")
+        seen = self.machine.seen
+        self.machine.seen = {key: kept for key, kept in seen.items() if kept[0] > self.now}
         self.now -= ms
         self.has_jumped = True
         self.both("snapshot", "w1")

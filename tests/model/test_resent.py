@@ -4,7 +4,7 @@ from breaker.settings import Settings
 from tests.model.lua_breaker import LuaBreaker
 
 NOW = 1_700_000_000_000
-SETTINGS = Settings.resolve({"threshold": 1, "cooldown": 1}, {}).to_wire()
+SETTINGS = Settings.resolve({"threshold": 1, "cooldown": 1, "recovery": "probe"}, {}).to_wire()
 
 
 def ask(lua, verb, now, token, **args):

@@ -51,7 +51,7 @@ def test_good_names(name):
         ("cooldown", "soon", "cooldown must be seconds"),
         ("cooldown", 3601, r"cooldown \(3601 s\) must not be above max_cooldown \(3600 s\)"),
         ("max_cooldown", 1e9, "max_cooldown must be seconds"),
-        ("recovery", "magic", "recovery must be 'probe' or 'resume', not 'magic'"),
+        ("recovery", "magic", "recovery must be 'pace', 'probe' or 'resume', not 'magic'"),
         ("mode", "off", "mode must be 'enforce' or 'shadow', not 'off'"),
         ("min_workers", 0, "min_workers must be a whole number from 1 to 100"),
         ("colour", "red", "there is no option 'colour'; there are threshold"),

@@ -1,0 +1,130 @@
+-- How fast a recovering breaker lets jobs go: one schedule for the whole fleet. What it is, and
+-- why, is told in breaker/pacing.py, which states the same rules; a test holds the two equal.
+-- Milliseconds, and calls per second.
+
+local SLOWEST, UNKNOWN = 1 / 60, 1
+local QUICK_RISE, FIRST_RISE = 5000, 2000
+local STEEP, LINGER, DOUBLING, DOUBLINGS = 2, 1.5, 700, 7
+local BEST_HALVES = 60000
+local FIRST_SILENCE, LONGEST_SILENCE = 250, 5000
+local CALM, CALM_SLOTS, RELAPSE, MOST_RELAPSES = 10000, 10, 600000, 6
+
+-- The numbers in the state hash's `pace`, in this order, with what they are at first.
+local PACE = {
+  'top', UNKNOWN, 'low', UNKNOWN, 'rise', FIRST_RISE, 'slot', 0, 'line', 0, 'told', 0, 'began', 0,
+  'proven', 0, 'given', 0, 'idle', 0, 'paused', 0, 'misses', 0, 'early', 0, 'best', 0, 'best_at', 0,
+  'delivered', 0, 'is_new', 0, 'calm_from', 0, 'calm_idle', 0, 'calm_at', 0, 'relapses', 0,
+}
+
+local function pace_read(text)
+  local next_number, p = string.gmatch(text, '%S+'), {}
+  for i = 1, #PACE, 2 do
+    p[PACE[i]] = tonumber((next_number())) or PACE[i + 1]
+  end
+  return p
+end
+
+local function pace_write(p)
+  local numbers = {}
+  for i = 1, #PACE, 2 do
+    numbers[#numbers + 1] = string.format('%.17g', p[PACE[i]])
+  end
+  return table.concat(numbers, ' ')
+end
+
+local function doubled(base, times)
+  if times <= 0 then
+    return base
+  end
+  local whole = math.min(60, math.floor(times))
+  return base * 2 ^ whole * (1 + math.min(1, times - whole))
+end
+
+local function pace_silence(p)
+  if p.misses == 0 then
+    return 0
+  end
+  return math.min(LONGEST_SILENCE, FIRST_SILENCE * 2 ^ (math.min(p.misses, 10) - 1))
+end
+
+local function pace_curve(p, gone)
+  local share = gone / p.rise
+  if share <= 1 then
+    local left = 1 - share
+    return p.top - (p.top - p.low) * left * left * left
+  end
+  local over = math.min(share, LINGER) - 1
+  local beyond = p.top * (1 + STEEP * over * over * over)
+  local each = math.max(DOUBLING, p.rise / DOUBLINGS)
+  return doubled(beyond, (gone - LINGER * p.rise) / each)
+end
+
+local function pace_rate(p, now)
+  if p.proven > 0 then
+    return pace_curve(p, math.max(0, now - p.proven))
+  elseif p.misses == 0 then
+    return p.low
+  end
+  local hesitant = doubled(1000 / pace_silence(p), (now - p.began) / 1000)
+  return math.min(p.low, hesitant)
+end
+
+local function pace_is_calm(p, now)
+  local calm = doubled(CALM, math.min(p.relapses, MOST_RELAPSES))
+  local length = math.max(calm, p.paused, CALM_SLOTS * 1000 / pace_rate(p, now))
+  local watched = now - p.calm_from
+  if p.proven == 0 or watched < length then
+    return false
+  end
+  local unused = p.calm_idle + math.max(0, now - p.slot)
+  p.calm_from, p.calm_idle = now, 0
+  if unused < watched / 3 then
+    return false
+  end
+  p.calm_at = now
+  return true
+end
+
+local function pace_trip(p, now, pause)
+  local is_relapse = p.calm_at > 0 and now >= p.calm_at and now - p.calm_at < RELAPSE
+  p.relapses = is_relapse and p.relapses + 1 or 0
+  p.top, p.low, p.rise = UNKNOWN, UNKNOWN, FIRST_RISE
+  p.delivered, p.is_new, p.paused = 0, 1, pause
+  p.misses, p.early = 1, 0
+end
+
+local function pace_begin(p, at)
+  p.slot, p.began, p.calm_from = at, at, at
+  p.line, p.proven, p.given, p.idle, p.calm_idle = 0, 0, 0, 0, 0
+  p.told = p.low
+end
+
+local function pace_best(p, now)
+  return p.best / doubled(1, (now - p.best_at) / BEST_HALVES)
+end
+
+local function pace_remember(p, delivered, now)
+  p.best, p.best_at = math.max(pace_best(p, now), delivered), now
+end
+
+local function pace_learn(p, share, now)
+  if p.is_new == 0 or share <= 0 then
+    return
+  end
+  p.delivered = p.delivered + share
+  p.top = math.max(p.delivered, SLOWEST)
+  p.low = math.max(p.top / 2, SLOWEST)
+  pace_remember(p, p.delivered, now)
+end
+
+local function pace_prove(p, now)
+  if p.proven > 0 then
+    return false
+  end
+  p.proven = math.max(now, p.began)
+  if p.misses > 0 then
+    p.slot = math.min(p.slot, p.proven + 1000 / p.low)
+    p.misses, p.rise = 0, math.min(p.rise, QUICK_RISE)
+  end
+  return true
+end
