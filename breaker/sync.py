@@ -338,9 +338,7 @@ class Breaker:
             return self._run(self._plans.acquire(timeout))
 
     def _succeeded(self, grant: Grant | None) -> None:
-        self._plans.meter.done += 1
-        is_told = grant is not None and grant.is_paced and not grant.is_probe
-        if not is_told and (self._watch is None or not self._watch.is_quiet()):
+        if self._plans.has_to_be_told(grant):
             self._run(self._plans.success(grant))
 
     def _limited(

@@ -89,6 +89,9 @@ class Watching(Protocol):
     def runs(self) -> bool:
         """Whether the queue is known not to be paused."""
 
+    def is_quiet(self) -> bool:
+        """Whether a success need not be sent."""
+
     def paused_left(self) -> float | None:
         """Seconds that are left of a pause that is known for sure."""
 
@@ -251,7 +254,7 @@ class Plans:
         _check_duration("retry_after", retry_after)
         _check_error_id(error_id)
         token = _token()
-        report_id = error_id or (grant.id if grant else token)
+        report_id = error_id or (grant.id if grant else "") or token
         reply = yield from self._report(
             "rate_limit_error",
             token,
@@ -275,6 +278,13 @@ class Plans:
             permit_epoch=-1 if grant and grant.is_local else grant.epoch if grant else "",
             permit_run=grant.run if grant else "",
         )
+
+    def has_to_be_told(self, grant: Grant | None) -> bool:
+        """Count a success; whether the store has to be told of it by `success`."""
+        self.meter.done += 1
+        if grant is not None and grant.is_paced and not grant.is_probe:
+            return False  # its slot was the news
+        return self._watch is None or not self._watch.is_quiet()
 
     def release(self, grant: Grant) -> Generator[Request, Any, None]:
         """Give a permit back without a result. Only a probe holds anything that others want."""
