@@ -19,6 +19,7 @@ from benchmarks.recovery.run import Gang, Interrupted, Outcome, Plan, forget
 from benchmarks.recovery.shapes import SHAPES
 from benchmarks.report import machine
 from breaker.embedded import EmbeddedStore
+from breaker.errors import BreakerError
 
 # Seconds that processes take to start and to end, beside the run itself.
 AROUND = 4.0
@@ -54,7 +55,7 @@ def main() -> int:
             notes.append("not complete: interrupted")
         except EOFError:
             notes.append("not complete: a process of the benchmark ended early")
-        except (OSError, redis.RedisError) as error:
+        except (OSError, redis.RedisError, BreakerError) as error:
             notes.append(f"not complete: {type(error).__name__}: {error}")
     _write(given, rows, where, notes)
     return 0 if is_complete else LEFT_EARLY if "interrupted" in notes[-1] else 1

@@ -19,6 +19,7 @@ OFFERED: dict[str, Any] = {"color": "#888888", "linewidth": 0.8, "label": "calls
 SERVED: dict[str, Any] = {"color": "#2a9d5c", "alpha": 0.55, "linewidth": 0, "label": "200"}
 REFUSED: dict[str, Any] = {"color": "#d1342f", "linewidth": 1.0, "label": "429"}
 ALLOWED: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": "--"}
+OVER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
 PACE: dict[str, Any] = {"color": "#1f5fbf", "linewidth": 1.2, "label": "pace"}
 
 
@@ -100,7 +101,8 @@ def _draw(panel: Any, row: Row) -> None:
     panel.set_ylim(0, highest)
     if max(series["calls"]) > highest:
         said = f"up to {max(series['calls'])} calls/s"
-        panel.text(plan.seconds / 2, 0.92 * highest, said, fontsize=7, ha="center", va="top")
+        place = (plan.seconds / 2, 0.92 * highest)
+        panel.text(*place, said, fontsize=7, ha="center", va="top", bbox=OVER)
     panel.tick_params(labelsize=7)
 
 

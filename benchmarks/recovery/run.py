@@ -5,7 +5,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from benchmarks.recovery.calls import Place
 from benchmarks.recovery.policies import POLICIES, breaker_of
 from benchmarks.recovery.score import Logged
 from breaker import Breaker
+from breaker.errors import StoreError
 
 LOOK_EVERY = 0.5
 # Commands that keep a connection, and ours to count with; not the price of a call.
@@ -141,8 +142,7 @@ class Fleet:
         for number in range(1, int(self._plan.seconds / LOOK_EVERY) + 1):
             sleep(began + number * LOOK_EVERY - now())
             if self._watched:
-                status = self._watched.status()
-                paces.append((now() - began, getattr(status, "pace", None)))
+                paces.append((now() - began, _pace(self._watched)))
         sleep(began + self._plan.seconds - now())
         sent = _sent(_counted(self._client) - before) - len(paces)
         log = [Logged(*call) for call in json.loads(self._asked("GET", "/log"))]
@@ -155,6 +155,13 @@ class Fleet:
             return client.getresponse().read()
         finally:
             client.close()
+
+
+def _pace(watched: Breaker) -> float | None:
+    """The pace now; a look that a busy machine has not answered in time is no end of a run."""
+    with suppress(StoreError):
+        return getattr(watched.status(), "pace", None)
+    return None
 
 
 def _counted(client: redis.Redis) -> Counter[str]:
