@@ -459,7 +459,7 @@ class Machine:
                 self.pause_until = self.now + self.pause_ms
         elif self.state == "open" and self.settings["recovery"] != "resume":
             self._write(paused_total=self._paused_total())
-            self._step("", "half-open", "half-open", "cooldown over", {})
+            self._step("", "half-open", "half-open", "pause over", {})
             self._clear_count()
             if self.settings["recovery"] == "pace":
                 self.pace.begin(self.now)

@@ -26,13 +26,15 @@ SLOWEST = 1.0 / 60.0
 # The pace of a fleet of which nothing is known.
 UNKNOWN = 1.0
 # From the cut until the rate is back where the error came: as a rule, at least in calls, while
-# less gets through than did lately, and after a trip.
-RISE, RISE_CALLS, QUICK_RISE, FIRST_RISE = 30_000.0, 100.0, 5_000.0, 2_000.0
+# less gets through than did lately, and after a trip. What costs a pause is not tried again
+# before so many times its length, or so long.
+COSTS, COSTS_MOST = 20.0, 300_000.0
+RISE, RISE_CALLS, QUICK_RISE, FIRST_RISE = 30_000.0, 100.0, 3_000.0, 1_000.0
 IS_LESS = 0.7
 # Beyond the rise: how steep; after how many rises it doubles; how often at most, or in a rise.
-STEEP, LINGER, DOUBLING, DOUBLINGS = 2.0, 1.5, 700.0, 7.0
+STEEP, LINGER, DOUBLING, DOUBLINGS = 2.0, 1.5, 600.0, 7.0
 # An epoch tells what the upstream allows if it lasted so long and had so many calls.
-TELLING, TELLING_CALLS = 1000.0, 10.0
+TELLING, TELLING_CALLS, RESTED = 1000.0, 10.0, 0.25
 # What was delivered for so long is remembered, and half as much of it after each such time.
 LASTING, BEST_HALVES = 5_000.0, 60_000.0
 FIRST_SILENCE, LONGEST_SILENCE = 250.0, 5_000.0
@@ -243,7 +245,7 @@ class Pace:
             How long it is until the next call may go.
         """
         if self.proven > 0:
-            self._slow_down(now)
+            self._slow_down(now, pause)
         else:
             self.misses += 1.0
         wait = max(pause, self._silence()) or 1000.0 / self.low
@@ -251,7 +253,7 @@ class Pace:
         self.begin(now + wait)
         return wait
 
-    def _slow_down(self, now: float) -> None:
+    def _slow_down(self, now: float, pause: float) -> None:
         rate = self.rate(now)
         calls = self.given - max(0.0, self.slot - now) * rate / 1000.0
         gone = max(1.0, now - self.began)
@@ -260,8 +262,10 @@ class Pace:
             # It was not the pace that held them back, so the pace says little.
             rate = min(rate, 2000.0 * max(1.0, calls) / gone)
         if busy >= TELLING and calls >= TELLING_CALLS:
-            # What a rest had saved up is not what is allowed in the long run.
-            delivered = min(rate, calls * 1000.0 / (busy + min(self.paused, busy)))
+            # What a rest had saved up is not what is allowed in the long run. But the rest may
+            # have been longer than was needed.
+            rested = min(self.paused, busy * RESTED)
+            delivered = min(rate, calls * 1000.0 / (busy + rested))
             self.early = 0.0
             self.top = max(1.05 * delivered, 0.85 * rate)
             self.low = max(0.95 * delivered, rate / 2.0)
@@ -273,7 +277,9 @@ class Pace:
         self.top, self.low = max(self.top, SLOWEST), max(self.low, SLOWEST)
         self.is_new = 0.0
         is_less = self.top < IS_LESS * self._best(now)
-        self.rise = QUICK_RISE if is_less else max(RISE, RISE_CALLS * 1000.0 / self.top)
+        costs = min(COSTS_MOST, COSTS * pause)
+        usual = max(RISE, RISE_CALLS * 1000.0 / self.top, costs)
+        self.rise = QUICK_RISE if is_less else usual
 
     def _best(self, now: float) -> float:
         return self.best / doubled(1.0, (now - self.best_at) / BEST_HALVES)

@@ -47,7 +47,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.now = 0.0
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 - a run that can be repeated
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
 
@@ -82,6 +82,11 @@ class Store:
         if self._machine.news != news:
             self._publish()
         return reply
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Every transition there was."""
+        return self._machine.history
 
     @property
     def ms(self) -> int:
@@ -316,9 +321,10 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Simulated:
-    """One run: its score, and what it cost the store per second."""
+    """One run: its score, what it cost the store per second, and what the breaker did."""
 
     score: Score
+    history: list[dict[str, Any]]
     commands: float
     messages: float
     took: float
@@ -344,6 +350,7 @@ def simulate(
     world.run(duration)
     return Simulated(
         score(upstream.log, shape, duration),
+        store.history,
         store.commands / duration,
         store.messages / duration,
         time.perf_counter() - began,
@@ -375,6 +382,9 @@ def main() -> int:
         run = simulate(shape, policy, fleet, given.seconds, given.seed)
         rows.append({"shape": shape.name, "policy": policy, **_plain(run)})
         print(_line(shape, policy, run), flush=True)  # noqa: T201 - it is a command
+        for step in run.history if given.history else ():
+            at = (step["at"] - EPOCH_MS) / 1000
+            print(f"{at:9.2f} {step['event']:9} {step['reason']}")  # noqa: T201 - it is a command
     if given.json:
         with open(given.json, "w", encoding="utf-8") as file:  # noqa: PTH123 - a path as given
             json.dump(rows, file, indent=1)
@@ -422,6 +432,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cooldown", type=float, default=60.0, help="of the breakers")
     parser.add_argument("--seconds", type=float, default=600.0, help="of a run")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--history", action="store_true", help="what the breaker did, too")
     parser.add_argument("--json", help="write the figures there")
     return parser.parse_args()
 

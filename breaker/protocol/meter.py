@@ -5,7 +5,7 @@ from collections import deque
 # Seconds between two marks, and how many are kept.
 EACH, KEPT = 1.0, 11
 # A burst of a moment is not what was delivered in the long run: seconds that it is spread over.
-SHORTEST = 5.0
+SHORTEST = 3.0
 
 
 class Meter:

@@ -2,10 +2,11 @@
 -- An error while the fleet is paced: slow down.
 
 local RISE, RISE_CALLS = 30000, 100
+local COSTS, COSTS_MOST = 20, 300000
 local IS_LESS, LASTING = 0.7, 5000
-local TELLING, TELLING_CALLS = 1000, 10
+local TELLING, TELLING_CALLS, RESTED = 1000, 10, 0.25
 
-local function pace_slow_down(p, now)
+local function pace_slow_down(p, now, pause)
   local rate = pace_rate(p, now)
   local calls = p.given - math.max(0, p.slot - now) * rate / 1000
   local gone = math.max(1, now - p.began)
@@ -14,7 +15,8 @@ local function pace_slow_down(p, now)
     rate = math.min(rate, 2000 * math.max(1, calls) / gone)
   end
   if busy >= TELLING and calls >= TELLING_CALLS then
-    local delivered = math.min(rate, calls * 1000 / (busy + math.min(p.paused, busy)))
+    local rested = math.min(p.paused, busy * RESTED)
+    local delivered = math.min(rate, calls * 1000 / (busy + rested))
     p.early = 0
     p.top = math.max(1.05 * delivered, 0.85 * rate)
     p.low = math.max(0.95 * delivered, rate / 2)
@@ -28,12 +30,14 @@ local function pace_slow_down(p, now)
   p.top, p.low = math.max(p.top, SLOWEST), math.max(p.low, SLOWEST)
   p.is_new = 0
   local is_less = p.top < IS_LESS * pace_best(p, now)
-  p.rise = is_less and QUICK_RISE or math.max(RISE, RISE_CALLS * 1000 / p.top)
+  local costs = math.min(COSTS_MOST, COSTS * pause)
+  local usual = math.max(RISE, RISE_CALLS * 1000 / p.top, costs)
+  p.rise = is_less and QUICK_RISE or usual
 end
 
 local function pace_cut(p, now, pause)
   if p.proven > 0 then
-    pace_slow_down(p, now)
+    pace_slow_down(p, now, pause)
   else
     p.misses = p.misses + 1
   end

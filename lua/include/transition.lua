@@ -105,7 +105,7 @@ end
 local function settle_ended_pause(b)
   if b.row.state == 'open' and b.row.recovery ~= 'resume' then
     put(b, 'paused_ms', paused_ms(b))
-    step(b, 'half-open', 'half-open', {reason = 'cooldown over', by = ''})
+    step(b, 'half-open', 'half-open', {reason = 'pause over', by = ''})
     clear_count(b)
     if b.row.recovery == 'pace' then
       pace_begin(pace_of(b), b.now)

@@ -127,7 +127,7 @@ def test_following_sees_what_time_alone_does(start, make):
     content = make("content", threshold=1, cooldown=0.5)
     trip(content)
     running = start("events", "-f")
-    running.line("content", "half-open", "cooldown over")
+    running.line("content", "half-open", "pause over")
     assert running.interrupt() == 0
 
 
