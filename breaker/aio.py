@@ -268,6 +268,20 @@ class AsyncBreaker:
         """Report that a job went through."""
         await self._succeeded(None)
 
+    async def observe(self, response: Any) -> bool:
+        """Learn from the headers of a response how much the upstream still allows.
+
+        Once a tenth of an allowance is left (ten calls, where the whole is not told), the fleet is
+        paced so that it lasts: before the first 429. A command is sent only then.
+
+        Args:
+            response: anything with `headers`, or the headers themselves.
+
+        Returns:
+            Whether this has slowed the fleet down.
+        """
+        return await self._run(self._plans.observe(response))
+
     # -- everybody
 
     @property

@@ -193,6 +193,36 @@ class Machine:
         reply = self._end(self._brief, {"changed": changed})
         return self._remember(call, call.token, reply) if changed else reply
 
+    def observe(
+        self, now: int, call: Call, left: float, limit: float, resets_in_ms: int
+    ) -> Reply:
+        """The upstream's headers tell how much is left."""
+        self.now = now
+        if before := self._repeated(call, call.token):
+            return before
+        self._begin(now, call)
+        goes_by_it = self.settings["recovery"] == "pace" and self.settings["mode"] != "shadow"
+        changed = False
+        if goes_by_it and self._state_now() in ("closed", "half-open"):
+            changed = self._slow_down_early(call, float(left), float(limit), resets_in_ms)
+        reply = self._end(self._brief, {"changed": changed})
+        return self._remember(call, call.token, reply) if changed else reply
+
+    def _slow_down_early(
+        self, call: Call, left: float, limit: float, resets_in_ms: int
+    ) -> bool:
+        low = max(left, 1.0) * 1000.0 / resets_in_ms
+        if self._is_paced() and self.pace.rate(self.now) <= 1.1 * low:
+            return False
+        top = max(low, (limit - left) * 1000.0 / resets_in_ms)
+        self.pace.hold(self.now, low, top, resets_in_ms)
+        self._write(epoch=self.epoch + 1, opened_at=self.now)
+        reason = f"{left:.0f} calls left for {resets_in_ms / 1000:.0f} s"
+        self._step(call.who, "paced", "half-open", reason, {})
+        self._write(reason=reason, by=call.who)
+        self._clear_count()
+        return True
+
     def release(self, now: int, call: Call, permit_id: str) -> Reply:
         """A permit is given back without a result."""
         self._begin(now, call)

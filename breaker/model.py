@@ -101,7 +101,7 @@ class Transition:
 
     Attributes:
         name: the breaker.
-        event: tripped, cut, extended, half-open, closed, paused, resumed, reset, disabled, enabled,
+        event: tripped, cut, paced, extended, half-open, closed, paused, resumed, reset, disabled, enabled,
             settings, state-lost.
         before: the state it was in.
         after: the state it is in now.

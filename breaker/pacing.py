@@ -64,6 +64,7 @@ class Pace:
         told: the rate by which they were given.
         began: when the first call of the present epoch could go.
         proven: when its first success came, and later by all time unused since; 0: none came.
+            Ahead while the rate is held.
         given: how many of its slots were taken.
         idle: how much of its time went unused.
         paused: how long the pause before it was.
@@ -177,6 +178,13 @@ class Pace:
             self.misses, self.rise = 0.0, min(self.rise, QUICK_RISE)
         return True
 
+    def hold(self, now: float, low: float, top: float, length: float) -> None:
+        """Go at `low` for so long, and only then begin to rise."""
+        self.top, self.low, self.rise = max(top, SLOWEST), max(low, SLOWEST), QUICK_RISE
+        self.is_new = self.misses = self.paused = 0.0
+        self.begin(now)
+        self.proven = now + length
+
     # -- slots
 
     def take(self, now: float, patience: float, *, in_turn: bool) -> tuple[bool, float]:
@@ -212,7 +220,7 @@ class Pace:
         self.slot = now
         self.idle += unused
         self.calm_idle += unused
-        if self.proven > 0:
+        if 0 < self.proven <= now:
             self.proven = min(now, self.proven + unused)
 
     def _turn(self, now: float, patience: float) -> float:

@@ -59,6 +59,7 @@ class Rehearsal:
             plans.order("resume", "", "doctor"),
             plans.success(),
             plans.release(probe),
+            plans.observe({"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}),
             plans.pause(1.0, "", "doctor"),
             plans.order("reset", "", "doctor"),
             plans.order("disable", "", "doctor"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from breaker.classify import Allowance, allowance
 from breaker.errors import BreakerOpen, ConfigurationError
 from breaker.model import Grant, Status, Transition
 from breaker.protocol import wire
@@ -34,6 +35,9 @@ LOOK = 2.0
 LONGEST_BLIND = 0.25
 # Whoever waits before it dequeues has a slot in hand for so many seconds.
 SLOT_KEPT = 1.0
+# What is left of an allowance when the fleet begins to make it last: a share, or so many calls
+# where the whole is not known.
+SCARCE, FEW = 0.1, 10
 ERROR_ID_LENGTH = 500
 LONGEST_PAUSE = 31_536_000
 
@@ -285,6 +289,26 @@ class Plans:
         if grant is not None and grant.is_paced and not grant.is_probe:
             return False  # its slot was the news
         return self._watch is None or not self._watch.is_quiet()
+
+    def observe(self, response: Any) -> Generator[Request, Any, bool]:
+        """Learn from a response's headers; the store is told only of what is scarce."""
+        found = allowance(response)
+        if found is None or not is_scarce(found):
+            return False
+        known = self._watch.known() if self._watch else None
+        wanted = max(found.remaining, 1.0) / found.resets_in
+        if known and (known["paused"] or known.get("pace", math.inf) <= wanted):
+            return False
+        token = _token()
+        reply = yield from self._report(
+            "observe",
+            token,
+            seen=token,
+            left=f"{found.remaining:.6g}",
+            limit=f"{found.limit or 0:.6g}",
+            resets_in_ms=to_ms(found.resets_in),
+        )
+        return bool(reply.get("changed"))
 
     def release(self, grant: Grant) -> Generator[Request, Any, None]:
         """Give a permit back without a result. Only a probe holds anything that others want."""
@@ -542,6 +566,11 @@ class Plans:
 
 
 _OPTION_NAMES = frozenset(Settings.__dataclass_fields__)
+
+
+def is_scarce(found: Allowance) -> bool:
+    """Whether so little is left that it is time to slow down."""
+    return found.remaining <= (found.limit * SCARCE if found.limit else FEW)
 
 
 def _token() -> str:

@@ -128,3 +128,10 @@ local function pace_prove(p, now)
   end
   return true
 end
+
+local function pace_hold(p, now, low, top, ms)
+  p.top, p.low, p.rise = math.max(top, SLOWEST), math.max(low, SLOWEST), QUICK_RISE
+  p.is_new, p.misses, p.paused = 0, 0, 0
+  pace_begin(p, now)
+  p.proven = now + ms
+end

@@ -11,7 +11,7 @@ local function pace_note_unused(p, now)
   p.slot = now
   p.idle = p.idle + unused
   p.calm_idle = p.calm_idle + unused
-  if p.proven > 0 then
+  if p.proven > 0 and p.proven <= now then
     p.proven = math.min(now, p.proven + unused)
   end
 end

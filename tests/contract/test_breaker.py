@@ -204,6 +204,37 @@ def test_without_permits_the_first_error_opens_again_and_a_success_closes(make):
     assert breaker.status().state == "closed"
 
 
+# -- headers
+
+
+def test_headers_slow_the_fleet_down_before_it_is_refused(make):
+    breaker = make()
+    breaker.acquire().success()
+    plenty = {"RateLimit-Limit": "100", "RateLimit-Remaining": "50", "RateLimit-Reset": "30"}
+    assert not breaker.observe(plenty)
+    assert breaker.status().state == "closed"
+    assert breaker.observe(plenty | {"RateLimit-Remaining": "3"})
+    status = breaker.status()
+    assert (status.state, status.pace, status.trips) == ("half-open", 0.1, 0)
+    breaker.acquire(timeout=0)
+    with pytest.raises(BreakerOpen) as refused:
+        breaker.acquire(timeout=0)
+    assert 0 < refused.value.retry_after <= 10
+    assert not breaker.observe({"RateLimit-Remaining": "5", "RateLimit-Reset": "30"})
+    assert [event.event for event in breaker.events()] == ["paced"]
+
+
+@pytest.mark.parametrize("response", [None, {}, {"RateLimit-Remaining": "soon"}, object()])
+def test_headers_that_say_nothing_change_nothing(make, response):
+    assert not make().observe(response)
+
+
+def test_headers_are_not_gone_by_without_pace(make):
+    breaker = make(recovery="probe")
+    assert not breaker.observe({"RateLimit-Remaining": "0", "RateLimit-Reset": "30"})
+    assert breaker.status().state == "closed"
+
+
 # -- fences
 
 

@@ -101,6 +101,26 @@ def test_a_released_probe_is_free(make, direct, proxy):
     assert direct(threshold=1).acquire(timeout=0).is_probe
 
 
+def test_headers_slow_down_once(make, proxy):
+    breaker = make(recovery="pace")
+    breaker.record_success()
+    proxy.drop_reply(sha("observe"))
+    assert breaker.observe({"RateLimit-Remaining": "0", "RateLimit-Reset": "30"})
+    assert proxy.lost == 1
+    assert events(breaker) == ["paced"]
+
+
+def test_a_slot_whose_answer_is_lost_goes_by_and_the_next_is_taken(make, proxy):
+    breaker = make(recovery="pace")
+    breaker.observe(
+        {"RateLimit-Limit": "9999", "RateLimit-Remaining": "300", "RateLimit-Reset": "30"}
+    )
+    breaker.acquire()
+    proxy.drop_reply(sha("acquire"))
+    assert breaker.acquire().epoch == 1
+    assert proxy.lost == 1
+
+
 def test_a_reader_gets_its_answer(make, proxy):
     breaker = make(threshold=1)
     breaker.record_rate_limit_error()
@@ -126,9 +146,8 @@ def test_an_order_is_carried_out_once(make, proxy, verb):
 
 
 def test_every_script_is_tried_here():
-    assert {*ORDERS, "acquire", "rate_limit_error", "release", "snapshot", "success"} == {
-        *script_names()
-    }
+    others = ("acquire", "observe", "rate_limit_error", "release", "snapshot", "success")
+    assert {*ORDERS, *others} == {*script_names()}
 
 
 def test_a_script_that_was_sent_whole_counts_once(make, proxy, client):

@@ -61,6 +61,9 @@ def test_scripts_stay_small():
 
 CALLS = {
     "acquire": lambda plans: plans.acquire(0),
+    "observe": lambda plans: plans.observe(
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9"}
+    ),
     "rate_limit_error": lambda plans: plans.rate_limit_error(1.0, "e"),
     "success": lambda plans: plans.success(),
     "snapshot": lambda plans: plans.status(),

@@ -193,6 +193,15 @@ class Histories(RuleBasedStateMachine):
     def permit_release(self, who, permit):
         self.both("release", who, permit_id=permit["id"])
 
+    @rule(
+        who=WORKERS,
+        left=st.sampled_from(["0", "3", "41.5"]),
+        limit=st.sampled_from(["0", "60", "100"]),
+        resets_in_ms=st.sampled_from([1, 900, 30_000]),
+    )
+    def observe(self, who, left, limit, resets_in_ms):
+        self.both("observe", who, left=left, limit=limit, resets_in_ms=resets_in_ms)
+
     @rule()
     def snapshot(self):
         self.both("snapshot", "w1")
