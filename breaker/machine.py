@@ -60,6 +60,7 @@ class Machine:
     told_run: int = 0
     told_until: int = 0
     news: int = 0
+    listeners: int = 0
     run_retry_after: int = 0
     run_workers: list[str] = field(default_factory=list)
     run_errors: list[Reply] = field(default_factory=list)
@@ -343,6 +344,7 @@ class Machine:
             "epoch": self.epoch,
             "run": self.run,
             "count": self.count,
+            "listeners": self.listeners,
         }
         if self._is_paced():
             told["pace"] = _as_rate(self.pace.rate(self.now))

@@ -95,6 +95,7 @@ class Store:
 
     def _publish(self) -> None:
         self.messages += 1
+        self._machine.listeners = len(self.listeners)
         told = self._machine.snapshot(self.ms)
         self._world.at(self._world.now + PUSH, partial(self._tell, told))
 

@@ -26,8 +26,9 @@ from breaker.settings import LONGEST, Settings, duration_problems, option_proble
 POLL = 1.0
 # Those who wait for the same moment come back spread over this share of the wait.
 SPREAD = 0.1
-# ... and those whom one change wakes within so many seconds.
-WAKE_SPREAD = 0.05
+# ... and those whom one change wakes within so many seconds, or however many it takes to keep a
+# fleet from asking more often than so many times a second.
+WAKE_SPREAD, MOST_A_SECOND = 0.05, 2000
 # A pause that is known is waited for in spans of so many seconds, between which only local memory
 # is looked at.
 LOOK = 2.0
@@ -223,7 +224,7 @@ class Plans:
                     epoch=int(reply["epoch"]),
                     state=reply["state"],
                 )
-            yield from self._sleep(wait, left, serial)
+            yield from self._sleep(wait, left, serial, reply)
 
     def wait(self, timeout: float | None) -> Generator[Request, Any, bool]:
         """Wait until the queue may be read."""
@@ -242,9 +243,10 @@ class Plans:
                 if not view["paused"]:
                     return True
                 wait = wire.seconds(view.get("resumes_in_ms"))
+                reply = view
             if left <= 0:
                 return False
-            yield from self._sleep(wait, left, serial)
+            yield from self._sleep(wait, left, serial, reply)
 
     def is_paused(self) -> Generator[Request, Any, bool]:
         """Whether the queue may not be read now."""
@@ -552,17 +554,22 @@ class Plans:
         return math.inf if timeout is None else timeout - (self._clock() - start)
 
     def _sleep(
-        self, wait: float | None, left: float, serial: int
+        self, wait: float | None, left: float, serial: int, told: wire.Reply
     ) -> Generator[Request, Any, None]:
-        """Sleep towards the end of a pause; whoever must ask then comes a little later."""
+        """Sleep towards the end of a pause, or one's turn. Turns are spread, pauses end for all."""
+        if "pace" in told and not told["paused"]:
+            yield Sleep(max(0.0, min(wait or 0.0, LOOK, left)), self._watch, serial)
+            return
         is_watched = self._watch is not None and self._watch.paused_left() is not None
         longest = LOOK if is_watched else POLL
-        seconds = (
-            longest if wait is None else min(wait * (1 + SPREAD * self._random()), longest)
-        )
+        crowd = told.get("listeners", 0) / MOST_A_SECOND
+        if wait is None or wait > longest:
+            seconds = longest
+        else:
+            seconds = wait + max(SPREAD * wait, crowd) * self._random()
         yield Sleep(max(0.0, min(seconds, left)), self._watch, serial)
         if self._watch and self._watch.serial != serial:
-            yield Sleep(max(0.0, min(WAKE_SPREAD * self._random(), left)))
+            yield Sleep(max(0.0, min(max(WAKE_SPREAD, crowd) * self._random(), left)))
 
 
 _OPTION_NAMES = frozenset(Settings.__dataclass_fields__)

@@ -30,8 +30,11 @@ local function announce(b)
     write_event(b, step)
   end
   local told = redis.pcall('PUBLISH', b.channel, cjson.encode(view(b)))
-  if type(told) == 'table' and told.err then
+  if type(told) == 'table' then
     b.push_lost = told.err
+  elseif told ~= num(b, 'listeners') then
+    b.row.listeners = told
+    redis.call('HSET', b.state_key, 'listeners', told)
   end
 end
 

@@ -16,6 +16,7 @@ local function brief(b)
     incarnation = b.row.incarnation, version = num(b, 'version'), news = num(b, 'news'),
     state = state_of(b), paused = is_paused(b), epoch = num(b, 'epoch'), run = num(b, 'run'),
     count = b.count, resumes_in_ms = b.left >= 0 and b.left or nil,
+    listeners = num(b, 'listeners'),
   }
   if is_paced(b) then
     local p = pace_of(b)
