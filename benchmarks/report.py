@@ -13,6 +13,8 @@ import redis
 from benchmarks.figures import Figure
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+# Measures that are told in the README although there is no target for them.
+COMPARED = ("peers",)
 _DECIMALS = {"x": 3, "ms": 2, "us": 2, "commands/job": 2, "s": 1}
 
 
@@ -60,6 +62,8 @@ def as_table(figures: Sequence[Figure], where: Mapping[str, str]) -> str:
         "| --- | ---: | ---: | --- | --- |",
     ]
     for figure in figures:
+        if figure.target is None and figure.measure not in COMPARED:
+            continue  # the JSON has it
         spread = f"{_number(figure.low, figure)}..{_number(figure.high, figure)}"
         ratios = ", ".join(f"{ratio:.3g} x {name}" for name, ratio in figure.ratios.items())
         what = f"{figure.measure}: {figure.what} ({figure.how})"

@@ -75,8 +75,9 @@ def missed(row: Row, rows: Iterable[Row]) -> list[str]:
     worth, plan = row.score, row.plan
     shape = shape_named(plan.shape, plan.rate, plan.seconds)
     is_slow = allowance(shape, 0.0, plan.seconds) / plan.seconds < FEW
+    # What it costs to find the limit the first time says nothing of how it is kept.
     is_wasteful = (
-        worth.refused > plan.seconds / FEW_EVERY if is_slow else worth.waste > MOST_WASTE
+        worth.later > plan.seconds / FEW_EVERY if is_slow else worth.waste > MOST_WASTE
     )
     failed = {
         "goodput": worth.goodput < LEAST_GOODPUT,
