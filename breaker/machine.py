@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from breaker.pacing import LONGEST_WAIT, Pace
+from breaker.pacing import LONGEST_WAIT, Pace, as_text
 
 Reply = dict[str, Any]
 
@@ -65,6 +65,7 @@ class Machine:
     run_workers: list[str] = field(default_factory=list)
     run_errors: list[Reply] = field(default_factory=list)
     trips: int = 0
+    cuts: int = 0
     rate_limit_errors: int = 0
     paused_total: int = 0
     declared: Reply = field(default_factory=dict)
@@ -359,6 +360,7 @@ class Machine:
         seen = self._brief() | {
             "exists": self.incarnation != "",
             "trips": self.trips,
+            "cuts": self.cuts,
             "rate_limit_errors": self.rate_limit_errors,
             "paused_ms": self._paused_total(),
             "reason": self.reason,
@@ -437,12 +439,13 @@ class Machine:
     def _cut(self, call: Call, retry_after: int) -> None:
         before = self.pace.rate(self.now)
         self.pace.cut(self.now, retry_after)
-        reason = f"paced down from {before:.3g} to {self.pace.low:.3g} jobs/s"
+        reason = _cut_reason(before, self.pace.rate(self.pace.began))
         more = {
             "trip_id": self.trip_id,
             "retry_after_ms": retry_after,
             "evidence": list(self.run_errors),
         }
+        self._write(cuts=self.cuts + 1)
         if retry_after:
             self._open(call, "cut", "open", retry_after, reason, **more)
         else:
@@ -579,6 +582,13 @@ class Machine:
             self.pause_until = None
         if self.now >= self.count_until:
             self._clear_count()
+
+
+def _cut_reason(before: float, after: float) -> str:
+    was, now = as_text(before), as_text(after)
+    if was == now:
+        return f"still limited at {now} jobs/s"
+    return f"paced down from {was} to {now} jobs/s"
 
 
 def _as_rate(rate: float) -> float:

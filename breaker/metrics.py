@@ -39,12 +39,12 @@ _LOGGER = logging.getLogger("breaker")
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """One metric: what it is called, what it means, where its value is."""
+    """One metric: what it is called, what it means, where its value is; None leaves it out."""
 
     kind: type[GaugeMetricFamily | CounterMetricFamily]
     name: str
     help: str
-    value: Callable[[Status], float]
+    value: Callable[[Status], float | None]
 
     def empty(self) -> GaugeMetricFamily | CounterMetricFamily:
         return self.kind(self.name, self.help, labels=["breaker"])
@@ -52,7 +52,8 @@ class _Family:
     def filled(self, statuses: list[Status]) -> Metric:
         family = self.empty()
         for status in statuses:
-            family.add_metric([status.name], self.value(status))
+            if (value := self.value(status)) is not None:
+                family.add_metric([status.name], value)
         return family
 
 
@@ -90,10 +91,23 @@ _FAMILIES = (
         lambda status: status.threshold,
     ),
     _Family(
+        GaugeMetricFamily,
+        "breaker_pace_jobs_per_second",
+        "Jobs per second that the whole fleet may do while it recovers at a pace; "
+        "absent while it is not paced.",
+        lambda status: status.pace,
+    ),
+    _Family(
         CounterMetricFamily,
         "breaker_trips",
         "How often the breaker has tripped; in shadow mode, would have.",
         lambda status: status.trips,
+    ),
+    _Family(
+        CounterMetricFamily,
+        "breaker_pace_cuts",
+        "How often a rate limit error has slowed a paced recovery down.",
+        lambda status: status.cuts,
     ),
     _Family(
         CounterMetricFamily,

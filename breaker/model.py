@@ -35,6 +35,7 @@ class Status:
         reason: why it was paused last.
         by: who did that: a worker, or an operator.
         trips: how often it has tripped, ever.
+        cuts: how often a paced recovery was slowed down, ever.
         rate_limit_errors: how many were reported, ever.
         paused_seconds: how long it has been paused, ever, the present pause included.
         recovery: "pace", "probe" or "resume".
@@ -66,6 +67,7 @@ class Status:
     reason: str = ""
     by: str = ""
     trips: int = 0
+    cuts: int = 0
     rate_limit_errors: int = 0
     paused_seconds: float = 0.0
     recovery: str = ""

@@ -41,6 +41,8 @@ FIRST_SILENCE, LONGEST_SILENCE = 250.0, 5_000.0
 # Closed again when of so long, or of so many slots, a third went unused; a trip that soon after
 # shows that this was too early, and doubles it.
 CALM, CALM_SLOTS, RELAPSE, MOST_RELAPSES = 10_000.0, 10.0, 600_000.0, 6.0
+# From here on a rate is written as 1000.
+FOUR_DIGITS = 999.5
 
 
 def doubled(base: float, times: float) -> float:
@@ -49,6 +51,11 @@ def doubled(base: float, times: float) -> float:
         return base
     whole = min(60, int(times))
     return math.ldexp(base, whole) * (1.0 + min(1.0, times - whole))
+
+
+def as_text(rate: float) -> str:
+    """A rate as people read it: three digits tell enough, and never 1.2e+03."""
+    return f"{rate:.3g}" if rate < FOUR_DIGITS else f"{rate:.0f}"
 
 
 @dataclass

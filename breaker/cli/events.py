@@ -18,7 +18,12 @@ from breaker.settings import OPTIONS
 
 HEAD = ("TIME", "BREAKER", "EVENT", "STATE", "FOR", "WHY")
 LEAST = (12, 12, 10, 22, 6)
-STYLES = {"tripped": "bold red", "paused": "bold red", "state-lost": "bold yellow"}
+STYLES = {
+    "tripped": "bold red",
+    "paused": "bold red",
+    "cut": "yellow",
+    "state-lost": "bold yellow",
+}
 KEPT = 1000
 INTERVAL = 0.5
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from breaker.errors import StoreUnavailable
 from breaker.fleet import Fleet
@@ -24,6 +25,17 @@ def beats(fleet: Fleet, interval: float) -> Iterator[list[Status] | StoreUnavail
 def edition(status: Status) -> Edition:
     """What is another one as soon as anything has changed."""
     return status.incarnation, status.version
+
+
+def news(status: Status) -> Edition | Status:
+    """What is another one as soon as there is something to tell.
+
+    While the fleet is paced each job changes the state, by the slot it took: what there is to tell
+    is the pace, each time its first digit is another one.
+    """
+    if status.pace is None:
+        return edition(status)
+    return replace(status, version=0, pace=float(f"{status.pace:.1g}"))
 
 
 class Outages:

@@ -60,7 +60,8 @@ class Report:
             "errors",
             f"{status.consecutive_errors} in a row, {status.threshold} pause the queue",
         )
-        totals = f"trips {status.trips}, rate limit errors {status.rate_limit_errors}"
+        cuts = f", cuts of the pace {status.cuts}" if status.cuts else ""
+        totals = f"trips {status.trips}{cuts}, rate limit errors {status.rate_limit_errors}"
         yield "in all", f"{totals}, paused {rough(status.paused_seconds)}"
 
     def _settings(self) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from breaker.cli.durations import rough
 from breaker.model import State, Status
+from breaker.pacing import as_text
 
 STYLES = {
     State.CLOSED: "green",
@@ -70,6 +71,11 @@ def end(status: Status) -> str:
     return f"until {clock(at)} (in {rough(status.resumes_in)})"
 
 
+def pace(status: Status) -> str:
+    """How fast the whole fleet may go, if it recovers at a pace."""
+    return "" if status.pace is None else f"paced at {as_text(status.pace)} jobs/s"
+
+
 def errors(status: Status) -> str:
     """How far the count has come."""
     return f"{status.consecutive_errors}/{status.threshold}"
@@ -84,9 +90,10 @@ def why(status: Status) -> str:
 
 
 def state(status: Status) -> Text:
-    """Its state, coloured."""
+    """Its state, coloured; with the pace if it recovers at one."""
     shadow = " (shadow)" if status.mode == "shadow" else ""
-    return Text(f"{status.state}{shadow}", STYLES[status.state])
+    pace_ = f", {pace(status)}" if status.pace is not None else ""
+    return Text(f"{status.state}{shadow}{pace_}", STYLES[status.state])
 
 
 def headline(status: Status) -> Text:

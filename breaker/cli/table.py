@@ -27,7 +27,9 @@ def overview(session: Session, found: Sequence[Status]) -> list[Text]:
         return [Text(f"There is no breaker yet at {where}.")]
     paused = [one for one in found if one.is_paused]
     lines = [*table(found), Text()]
-    lines.append(Text(f"{len(paused)} of {len(found)} paused."))
+    recovering = sum(one.state is State.HALF_OPEN for one in found)
+    more = f", {recovering} recovering" if recovering else ""
+    lines.append(Text(f"{len(paused)} of {len(found)} paused{more}."))
     if paused:
         first = session.command("resume", paused[0].name)
         lines[-1].append(" To resume one now: ").append(first, "bold")

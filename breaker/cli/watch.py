@@ -13,7 +13,7 @@ from rich.text import Text
 
 from breaker.cli import as_json, show
 from breaker.cli.options import AsJson, command
-from breaker.cli.pulse import Edition, Outages, beats, edition
+from breaker.cli.pulse import Edition, Outages, beats, news
 from breaker.cli.session import Session
 from breaker.cli.table import in_order, overview
 from breaker.errors import StoreUnavailable
@@ -46,15 +46,15 @@ def print_changes(
     session: Session, interval: float, line: Callable[[Status], Text | str]
 ) -> None:
     """Write each breaker at first, then whenever it has changed."""
-    seen: dict[str, Edition] = {}
+    seen: dict[str, Edition | Status] = {}
     outages = Outages()
     for beat in beats(session.fleet, interval):
-        if news := outages.news(beat):
-            show.note(news)
+        if outage := outages.news(beat):
+            show.note(outage)
         if isinstance(beat, StoreUnavailable):
             continue
-        show.lines(line(one) for one in beat if seen.get(one.name) != edition(one))
-        seen = {one.name: edition(one) for one in beat}
+        show.lines(line(one) for one in beat if seen.get(one.name) != news(one))
+        seen = {one.name: news(one) for one in beat}
 
 
 def keep_table(session: Session, interval: float) -> None:

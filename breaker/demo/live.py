@@ -17,6 +17,7 @@ from breaker.demo.picture import Mood, Note, Picture, Second
 from breaker.demo.plan import Phase, Plan
 from breaker.demo.worker import CONTENT, OTHER
 from breaker.model import State, Status
+from breaker.pacing import as_text
 
 BARS = "▁▂▃▄▅▆▇█"
 STYLES: dict[Mood, str] = {"plain": "", "good": "green", "bad": "bold red", "wary": "yellow"}
@@ -27,6 +28,7 @@ SIGNS: dict[State, tuple[str, str]] = {
     State.FORCED_OPEN: ("■ FORCED OPEN", "bold red"),
     State.DISABLED: ("○ DISABLED", "dim"),
 }
+TROUBLED = (State.OPEN, State.HALF_OPEN, State.FORCED_OPEN)
 # Up to so many errors in a row are drawn as dots.
 DOTS = 10
 WORKERS_WIDTH = 34
@@ -189,18 +191,23 @@ def _state(status: Status, plan: Plan) -> list[Text]:
     if status.resumes_in is not None:
         until = datetime.now(UTC).astimezone() + timedelta(seconds=status.resumes_in)
         first.append(f"paused until {until:%H:%M:%S}, {status.resumes_in:.1f} s more")
+    elif status.pace is not None:
+        first.append(f"paced at {as_text(status.pace)} jobs/s")
     elif status.state is State.HALF_OPEN:
         first.append("one job goes first")
     elif status.state is State.CLOSED:
         first.append("all workers read it")
+    why = f"by {status.by}: {status.reason}" if status.state in TROUBLED else ""
+    return [first, _limits(status, plan), Text(why, style, no_wrap=True, overflow="ellipsis")]
+
+
+def _limits(status: Status, plan: Plan) -> Text:
+    """How near the fleet is to a trip; while paced there is no such count."""
+    if status.pace is not None:
+        return Text("all workers together; a 429 slows them down", no_wrap=True)
     count = status.consecutive_errors
     dots = "●" * count + "○" * (plan.threshold - count) if plan.threshold <= DOTS else ""
-    why = f"by {status.by}: {status.reason}" if status.is_paused else ""
-    return [
-        first,
-        Text.assemble("429s in a row: ", (dots, "red"), f" {count} of {plan.threshold}"),
-        Text(why, "red", no_wrap=True, overflow="ellipsis"),
-    ]
+    return Text.assemble("429s in a row: ", (dots, "red"), f" {count} of {plan.threshold}")
 
 
 def _other(picture: Picture) -> RenderableType:

@@ -86,6 +86,8 @@ class Outcome:
         transitions: what the breaker did.
         calls_while_paused: calls made while the queue was seen paused.
         other_while_paused: jobs of `other` done meanwhile.
+        limited_while_recovering: calls answered 429 while the breaker was seen half-open.
+        pace: jobs per second that a paced recovery began with; None if there was none.
     """
 
     phase: Phase
@@ -96,6 +98,8 @@ class Outcome:
     transitions: tuple[Transition, ...] = ()
     calls_while_paused: int = 0
     other_while_paused: int = 0
+    limited_while_recovering: int = 0
+    pace: float | None = None
 
     @property
     def trips(self) -> list[Transition]:

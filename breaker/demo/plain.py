@@ -7,6 +7,7 @@ from rich.console import Console
 from breaker.demo.picture import Note, Picture
 from breaker.demo.plan import Phase
 from breaker.demo.worker import CONTENT, OTHER
+from breaker.pacing import as_text
 
 EVERY = 2.0
 
@@ -52,6 +53,8 @@ def status_line(picture: Picture) -> str:
         state += f" {picture.status.state}"
         if picture.status.resumes_in:
             state += f", {picture.status.resumes_in:.1f} s more"
+        if picture.status.pace is not None:
+            state += f", paced at {as_text(picture.status.pace)} jobs/s"
     return (
         f"{state}: {second.answered} answered and {second.limited} limited a second, "
         f"{picture.content.waiting} waiting, {second.workers_on(CONTENT)} of "

@@ -6,11 +6,15 @@
 
 The gate stands in `Queue.dequeue_any`, the one place where such a worker takes a job:
 
-    before the pop   paused queues are left out, and a pop blocks for a second at most
-    after the pop    a permit is taken; a job that gets none goes back, as if never popped
+    before the pop   a permit is taken; a queue that gives none is left out until it is due
+    after the pop    if the queue was paused meanwhile, the job goes back, as if never popped
     after the job    the permit is told; a rate limited job goes back with its attempt
+
+So no job waits in a worker's hand for its slot of a paced recovery, and no worker waits for a slot
+while another queue has jobs.
 """
 
+import contextlib
 import functools
 import logging
 import signal
@@ -28,10 +32,11 @@ from rq.worker import BaseWorker
 
 from breaker import Breaker, BreakerOpen, Permit, StoreError, StoreUnavailable, rate_limit
 
-# A worker that waits in a pop does not see its queue being paused, so it looks up so often.
+# A worker that waits does not see its queue being paused or resumed, so it looks up so often. It
+# is also how old a permit may get before its job comes.
 LONGEST_POP = 1.0
-# How soon a queue is looked at again that is paused, or whose probe another worker has.
-SOON = 0.2
+# Some servers take a shorter one for one without an end.
+SHORTEST_POP = 0.01
 # RQ fails a job that has been given back more often.
 ENDLESS = 1_000_000
 
@@ -44,31 +49,50 @@ class Gate:
     def __init__(self, breakers: Mapping[str, Breaker]) -> None:
         self.is_stopping = False
         self._breakers = breakers
-        self._permit: Permit | None = None
-        self._look_again: dict[str, float] = {}
+        self._permits: dict[str, Permit] = {}
+        self._in_hand: Permit | None = None
+        self._due: dict[str, float] = {}
 
     def may_read(self, name: str) -> bool:
-        """Whether a job of the queue may be popped now."""
+        """Whether a job of the queue may be popped now; its permit is then kept for it."""
+        breaker = self._breakers.get(name)
+        if breaker is None or name in self._permits:
+            return True
+        if time.monotonic() < self._due.get(name, 0.0):
+            return False
+        try:
+            self._permits[name] = breaker.acquire(timeout=0)
+        except BreakerOpen as error:
+            wait = LONGEST_POP if error.retry_after is None else error.retry_after
+            self._due[name] = time.monotonic() + min(wait, LONGEST_POP)
+            return False
+        return True
+
+    def next_look(self, name: str) -> float:
+        """Seconds until it is worth asking for a permit again."""
+        return max(SHORTEST_POP, self._due.get(name, 0.0) - time.monotonic())
+
+    def admit(self, name: str) -> bool:
+        """Whether the job just popped may run. The queue may have been paused meanwhile."""
+        self._in_hand = None
         breaker = self._breakers.get(name)
         if breaker is None:
             return True
-        return time.monotonic() >= self._look_again.get(name, 0.0) and not breaker.is_paused()
-
-    def admit(self, name: str) -> bool:
-        """Take a permit for the job just popped. The queue may have been paused meanwhile."""
-        self._permit = None
-        breaker = self._breakers.get(name)
-        if breaker is not None:
-            try:
-                self._permit = breaker.acquire(timeout=0)
-            except BreakerOpen:
-                self._look_again[name] = time.monotonic() + SOON
-                return False
+        if breaker.is_paused():
+            self.give_back()
+            return False
+        self._in_hand = self._permits.pop(name)
         return True
+
+    def give_back(self) -> None:
+        """Let go of the permits that no job came for: others may wait for the probe."""
+        while self._permits:
+            _, permit = self._permits.popitem()
+            _report(permit.release)
 
     def take_permit(self) -> Permit | None:
         """The permit of the job in hand, once."""
-        permit, self._permit = self._permit, None
+        permit, self._in_hand = self._in_hand, None
         return permit
 
 
@@ -114,18 +138,22 @@ def gated(queue_class: type[Queue], gate: Gate) -> type[Queue]:
         def dequeue_any(
             cls, queues: Iterable[Queue], timeout: int | None, *args: Any, **kwargs: Any
         ) -> tuple[Job, Queue] | None:
-            return dequeue(gate, super().dequeue_any, list(queues), timeout, *args, **kwargs)
+            pop = super().dequeue_any
+            return dequeue(
+                gate,
+                lambda readable, block: pop(readable, block, *args, **kwargs),
+                list(queues),
+                timeout,
+            )
 
     return GatedQueue
 
 
+Pop = Callable[[list[Queue], float | None], tuple[Job, Queue] | None]
+
+
 def dequeue(
-    gate: Gate,
-    pop: Callable[..., tuple[Job, Queue] | None],
-    queues: list[Queue],
-    timeout: int | None,
-    *args: Any,
-    **kwargs: Any,
+    gate: Gate, pop: Pop, queues: list[Queue], timeout: float | None
 ) -> tuple[Job, Queue] | None:
     """Pop a job that may run.
 
@@ -133,29 +161,54 @@ def dequeue(
         DequeueTimeout: there was none in time; the worker sends its heartbeat and asks again.
         redis.ConnectionError: the breaker's store is away; the worker waits, then asks again.
     """
-    block = None if timeout is None else min(timeout, LONGEST_POP)
-    deadline = time.monotonic() + (block or 0.0)
+    block = 0.0 if timeout is None else min(timeout, LONGEST_POP)
+    deadline = time.monotonic() + block
     try:
         while not gate.is_stopping:
-            readable = [queue for queue in queues if gate.may_read(queue.name)]
-            if not readable:
-                if block is None:
-                    return None
-                if time.monotonic() >= deadline:
-                    raise DequeueTimeout(block, [queue.key for queue in queues])
-                time.sleep(min(SOON, block))
-                continue
-            found = pop(readable, block, *args, **kwargs)
-            is_narrowed = len(readable) == 1 < len(queues)
-            if found is None or _is_admitted(gate, *found, is_narrowed=is_narrowed):
+            found = _pop_in_order(gate, pop, queues)
+            if found is None and (left := deadline - time.monotonic()) > 0:
+                found = _await_job(gate, pop, queues, left)
+            if found is not None or timeout is None:
                 return found
+            if time.monotonic() >= deadline:
+                raise DequeueTimeout(block, [queue.key for queue in queues])
     except StoreUnavailable as error:
         raise redis.ConnectionError(str(error)) from error
+    finally:
+        gate.give_back()
+    return None
+
+
+def _pop_in_order(gate: Gate, pop: Pop, queues: list[Queue]) -> tuple[Job, Queue] | None:
+    """Pop what is there, one queue at a time: no slot is taken while a queue ahead has jobs."""
+    for queue in queues:
+        if gate.may_read(queue.name):
+            found = pop([queue], None)
+            if found and _is_admitted(gate, *found, is_narrowed=len(queues) > 1):
+                return found
+    return None
+
+
+def _await_job(
+    gate: Gate, pop: Pop, queues: list[Queue], left: float
+) -> tuple[Job, Queue] | None:
+    """Wait for a job of the queues that may be read, until another may."""
+    readable = [queue for queue in queues if gate.may_read(queue.name)]
+    looks = [gate.next_look(queue.name) for queue in queues if queue not in readable]
+    seconds = max(SHORTEST_POP, min([left, *looks]))
+    if not readable:
+        time.sleep(seconds)
+        return None
+    with contextlib.suppress(DequeueTimeout):
+        found = pop(readable, seconds)
+        is_narrowed = len(readable) == 1 < len(queues)
+        if found and _is_admitted(gate, *found, is_narrowed=is_narrowed):
+            return found
     return None
 
 
 def _is_admitted(gate: Gate, job: Job, queue: Queue, *, is_narrowed: bool) -> bool:
-    """Take the job's permit, or give the job back.
+    """Let the job run, or give it back.
 
     Of a single queue RQ pops through a list of jobs on their way. It clears that only where the
     worker itself has a single queue; what it finds there later it takes for stuck, and fails.

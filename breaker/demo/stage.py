@@ -12,7 +12,7 @@ from typing import Any, Self
 import redis
 from rq import SimpleWorker
 
-from breaker import Breaker, Status, StoreUnavailable, Transition
+from breaker import Breaker, State, Status, StoreUnavailable, Transition
 from breaker.demo.children import START, Child, ChildFailedError, stop_all
 from breaker.demo.jobs import call_upstream, fetch, other_work
 from breaker.demo.ledger import Ledger
@@ -49,6 +49,7 @@ class Stage:
         self._started = 0.0
         self._course = Course()
         self._paused = Paused()
+        self._recovering = Recovering()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -102,6 +103,7 @@ class Stage:
         self._course.add(self.elapsed, calls, begun)
         if self._status:
             self._paused.see(self._status, calls.calls, self._other.done)
+            self._recovering.see(self._status, calls.limited)
         return Picture(
             phase=self.phase,
             elapsed=self.elapsed,
@@ -127,6 +129,8 @@ class Stage:
             transitions=self._transitions,
             calls_while_paused=self._paused.calls,
             other_while_paused=self._paused.other,
+            limited_while_recovering=self._recovering.limited,
+            pace=self._recovering.pace,
         )
 
     def _start(self, module: str, *arguments: str) -> Child:
@@ -204,3 +208,21 @@ class Paused:
             self.calls += calls - self._before[1]
             self.other += other - self._before[2]
         self._before = (epoch, calls, other) if status.is_paused else None
+
+
+class Recovering:
+    """What happened while the breaker was seen half-open, from one look to the next."""
+
+    def __init__(self) -> None:
+        self.limited = 0
+        self.pace: float | None = None
+        self._before: int | None = None
+
+    def see(self, status: Status, limited: int) -> None:
+        """Add what has come since the last look, if that saw it half-open."""
+        if self._before is not None:
+            self.limited += limited - self._before
+        is_recovering = status.state is State.HALF_OPEN
+        self._before = limited if is_recovering else None
+        if self.pace is None:
+            self.pace = status.pace

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from breaker.demo.ledger import RETRIES
 from breaker.demo.picture import Outcome
+from breaker.pacing import as_text
 
 
 def summary(outcomes: Sequence[Outcome]) -> RenderableType:
@@ -61,12 +62,34 @@ def sentences(outcomes: Sequence[Outcome]) -> Iterator[str]:
                 f"errors in a row. While content was paused: {outcome.calls_while_paused} calls "
                 f"made, {outcome.other_while_paused} jobs of other done."
             )
+            yield from _recovery(outcome)
     if len(outcomes) > 1 and not outcomes[-1].phase.is_endless:
         without, with_breaker = (outcome.calls.limited for outcome in outcomes)
         yield (
             f"The same shortage cost the same fleet {without:,} wasted calls without the "
             f"breaker, and {with_breaker:,} with it."
         )
+
+
+def _recovery(outcome: Outcome) -> Iterator[str]:
+    """How it came back the first time."""
+    steps = list(outcome.transitions)
+    after = steps[steps.index(outcome.trips[0]) + 1 :]
+    resumed = next((step for step in after if step.event in ("half-open", "closed")), None)
+    if resumed is None:
+        return
+    closed = next((step for step in after if step.event == "closed"), None)
+    pause = (resumed.at - outcome.trips[0].at).total_seconds()
+    pace = (
+        "" if outcome.pace is None else f" at a pace, {as_text(outcome.pace)} jobs/s at first"
+    )
+    end = "was still recovering at the end"
+    if closed:
+        took = (closed.at - resumed.at).total_seconds()
+        end = "was closed at once" if took < 1 else f"was closed {took:.0f} s later"
+    cost = outcome.limited_while_recovering
+    wasted = f"{cost:,} more {'call' if cost == 1 else 'calls'} wasted on the way"
+    yield f"It resumed by itself after {pause:.0f} s{pace}, and {end}; {wasted}."
 
 
 def problems(outcome: Outcome) -> Iterator[str]:

@@ -211,7 +211,9 @@ class Plans:
                 turn = self._turn(reply)
                 if reply["granted"]:
                     grant = wire.grant(permit_id, reply)
-                    if (yield from self._reach_slot(grant, wire.seconds(reply.get("wait_ms")))):
+                    # Whoever cannot wait was given a slot so near that it may go early.
+                    ahead = wire.seconds(reply.get("wait_ms")) if left > 0 else None
+                    if (yield from self._reach_slot(grant, ahead)):
                         return grant
                     continue
                 wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)

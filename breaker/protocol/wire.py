@@ -66,6 +66,7 @@ def status(name: str, view: Reply, assumed: Settings) -> Status:
         reason=view.get("reason", ""),
         by=view.get("by", ""),
         trips=int(view["trips"]),
+        cuts=int(view["cuts"]),
         rate_limit_errors=int(view["rate_limit_errors"]),
         paused_seconds=float(view["paused_ms"]) / 1000,
         pace=view.get("pace"),

@@ -65,6 +65,23 @@ local function trip(b, reason, retry_after_ms)
   clear_count(b)
 end
 
+-- From here on a rate is written as 1000.
+local FOUR_DIGITS = 999.5
+
+-- Three digits tell a person enough; %g alone would say 1.2e+03.
+local function as_text(rate)
+  return string.format(rate < FOUR_DIGITS and '%.3g' or '%.0f', rate)
+end
+
+-- Errors in a row at the slowest there is change nothing.
+local function cut_reason(before, after)
+  local from, to = as_text(before), as_text(after)
+  if from == to then
+    return string.format('still limited at %s jobs/s', to)
+  end
+  return string.format('paced down from %s to %s jobs/s', from, to)
+end
+
 -- An error of a paced job: not all is lost, so it is no trip. Every cut is an epoch: the errors of
 -- jobs that were let go before it do not cut again.
 local function cut(b, retry_after_ms)
@@ -72,8 +89,9 @@ local function cut(b, retry_after_ms)
   local before = pace_rate(p, b.now)
   pace_cut(p, b.now, retry_after_ms)
   put_pace(b)
+  put(b, 'cuts', num(b, 'cuts') + 1)
   local more = {
-    reason = string.format('paced down from %.3g to %.3g jobs/s', before, p.low),
+    reason = cut_reason(before, pace_rate(p, p.began)),
     trip_id = b.row.trip_id, retry_after_ms = retry_after_ms, evidence = b.row.run_errors,
   }
   if retry_after_ms > 0 then

@@ -37,7 +37,8 @@ local function view(b)
   local state = seen.state
   seen.exists = b.row.incarnation ~= nil
   seen.reason, seen.by, seen.overrides = b.row.reason, b.row.by, b.row.overrides
-  seen.trips, seen.rate_limit_errors = num(b, 'trips'), num(b, 'rate_limit_errors')
+  seen.trips, seen.cuts = num(b, 'trips'), num(b, 'cuts')
+  seen.rate_limit_errors = num(b, 'rate_limit_errors')
   seen.paused_ms = paused_ms(b)
   seen.recovery, seen.mode = b.row.recovery, b.row.mode
   for _, option in ipairs({'threshold', 'cooldown_ms', 'max_cooldown_ms', 'min_workers',

@@ -76,6 +76,13 @@ def trip(breaker: Breaker, retry_after: float | None = None) -> None:
         pass
 
 
+def recover(breaker: Breaker) -> None:
+    """Trip it for a moment and wait until it recovers."""
+    trip(breaker, retry_after=0.05)
+    while breaker.status().state != "half-open":
+        time.sleep(0.01)
+
+
 class Running:
     """A command in a process of its own, its lines as they come."""
 

@@ -1,11 +1,12 @@
 import json
+import re
 from dataclasses import fields
 
 import pytest
 
 from breaker import Transition
 from breaker.cli.exits import Exit
-from tests.cli.conftest import trip
+from tests.cli.conftest import recover, trip
 
 
 @pytest.fixture
@@ -79,6 +80,18 @@ def test_machines_get_an_object_per_line(run):
 def test_a_trip_in_shadow_mode_is_marked(run, make):
     trip(make("content", threshold=1, mode="shadow"))
     assert "tripped (shadow)" in run("events").stdout
+
+
+def test_a_cut_says_from_which_pace_to_which_and_for_how_long_it_paused(run, make):
+    breaker = make("content", threshold=1, cooldown=60)
+    recover(breaker)
+    breaker.acquire(timeout=10).success()
+    breaker.acquire(timeout=10).rate_limited(2)
+    last = run("events").stdout.splitlines()[-1]
+    assert "cut" in last
+    assert "half-open -> open" in last
+    assert " 2s " in last
+    assert re.search(r"paced down from [\d.]+ to [\d.]+ jobs/s \(by worker-1:42\)$", last)
 
 
 def test_nothing_yet_is_no_error(run):

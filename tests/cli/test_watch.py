@@ -8,7 +8,7 @@ import sys
 import time
 
 from breaker.cli.exits import Exit
-from tests.cli.conftest import PATIENCE, trip
+from tests.cli.conftest import PATIENCE, recover, trip
 
 
 def test_changes_are_lines_where_no_terminal_is(start, make):
@@ -22,6 +22,23 @@ def test_changes_are_lines_where_no_terminal_is(start, make):
     running.line("content  closed, 0/2 errors")
     make("mail").pause()
     running.line("mail  forced-open until resumed")
+    assert running.interrupt() == 0
+
+
+def test_a_pace_is_a_line_when_it_has_grown_and_not_for_each_job(start, make):
+    content = make("content", threshold=1, cooldown=60)
+    recover(content)
+    running = start("watch", "--interval", "0.1")
+    running.line("content  half-open, paced at ", " jobs/s, 0/1 errors: 1 rate limit errors")
+    content.acquire(timeout=10).success()
+    for _ in range(5):
+        content.acquire(timeout=10).success()
+    content.resume()
+    shown: list[str] = []
+    while not shown or "closed" not in shown[-1]:
+        shown.append(running.line("content"))
+    paces = [line.split("paced at ")[1].split()[0] for line in shown[:-1]]
+    assert len({f"{float(pace):.1g}" for pace in paces}) == len(paces)
     assert running.interrupt() == 0
 
 

@@ -24,7 +24,9 @@ def step(event, at=0.0, **more):
 
 
 TRIP = step("tripped", 8, by="w3", reason="5 rate limit errors in a row", pause=12.0, errors=5)
-CLOSED = step("closed", 20, by="w1", reason="a job went through")
+HALF_OPEN = step("half-open", 20, reason="cooldown over")
+CLOSED = step("closed", 33, by="w1", reason="the pace holds nobody back any more")
+CUT = step("cut", 26, by="w2", reason="paced down from 101 to 50.4 jobs/s", pause=1.0)
 
 
 def status(state=State.CLOSED, **more):
@@ -53,6 +55,6 @@ def outcome(phase: Phase = WITH, **more):
         "content": Tally(100, 90, 10, 0),
         "other": Tally(50, 50, 0, 0),
         "seconds": (),
-        "transitions": (TRIP, CLOSED) if phase.has_breaker else (),
+        "transitions": (TRIP, HALF_OPEN, CLOSED) if phase.has_breaker else (),
     }
     return Outcome(phase=phase, **given | more)

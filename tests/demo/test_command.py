@@ -89,7 +89,15 @@ def test_a_short_run_shows_it_all_and_counts_right(run):
     demo = run("--workers", "3", "--duration", "14")
     output = demo.end()
     assert demo.process.returncode == 0, output
-    in_order = ["without a breaker,", "429", "with the breaker,", "TRIPPED by", "CLOSED by"]
+    in_order = [
+        "without a breaker,",
+        "429",
+        "with the breaker,",
+        "TRIPPED by",
+        "half-open: the pause is over",
+        "content half-open, paced at",
+        "It resumed by itself",
+    ]
     places = [output.index(text) for text in in_order]
     assert places == sorted(places)
     table = counts(output)

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +14,7 @@ from rq import Queue, Retry
 from rq.exceptions import DequeueTimeout
 from rq.job import JobStatus
 
-from breaker import Breaker, StoreUnavailable
+from breaker import Breaker, BreakerOpen, StoreUnavailable
 from breaker.demo.children import Child, stop_all
 from breaker.demo.jobs import other_work
 from breaker.demo.rq_worker import Gate, dequeue, gated, perform_guarded
@@ -101,23 +103,141 @@ def test_a_job_without_a_permit_goes_back_to_the_front(
     first, second = add(connection), add(connection)
     looks = iter([True, False])
     monkeypatch.setattr(gate, "may_read", lambda name: name == "content" and next(looks))
-    breaker.pause()  # as if it came between the look and the pop
+    breaker.pause()  # as if it came between the permit and the pop
     assert pop(gate, queues) is None
     assert queues[-1].get_job_ids() == [first.id, second.id]
     assert queues[-1].intermediate_queue.get_job_ids() == []
     assert first.get_status() == JobStatus.QUEUED
 
 
-def test_one_worker_probes_and_the_others_leave_the_queue_alone(breaker, connection, queues):
-    first, second = (Gate({"content": breaker}) for _ in range(2))
-    jobs = [add(connection) for _ in range(2)]
+def recover(breaker):
     for _ in range(5):
         breaker.record_rate_limit_error(0.05)
     assert eventually(lambda: not breaker.is_paused())
+
+
+@pytest.fixture
+def probing(store):
+    settings = {"push": False, "cooldown": LONG, "recovery": "probe"}
+    with Breaker("content", url=store.url, **settings) as breaker:
+        yield breaker
+
+
+def test_one_worker_probes_and_the_others_leave_the_queue_alone(probing, connection, queues):
+    first, second = (Gate({"content": probing}) for _ in range(2))
+    jobs = [add(connection) for _ in range(2)]
+    recover(probing)
     assert pop(first, queues)[0] == jobs[0]
     assert first.take_permit().is_probe
     assert pop(second, queues) is None
     assert queues[1].get_job_ids() == [jobs[1].id]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_probe_that_no_job_came_for_is_left_to_others(probing, connection, queues, name):
+    first, second = (Gate({"content": probing}) for _ in range(2))
+    recover(probing)
+    if name == "other":
+        add(connection, "other")
+    assert bool(pop(first, queues)) == (name == "other")
+    job = add(connection)
+    assert pop(second, queues)[0] == job
+    assert second.take_permit().is_probe
+
+
+# -- the pop, at a pace
+
+
+class Paced:
+    """A breaker at a pace: each permit is asked for, and told when it is due."""
+
+    def __init__(self, *due: float) -> None:
+        self.due: list[float | None] = list(due)
+        self.asked = 0
+        self.is_pausing = False
+
+    def acquire(self, timeout):
+        assert timeout == 0
+        self.asked += 1
+        if self.due:
+            raise BreakerOpen(
+                "content", retry_after=self.due.pop(0), epoch=1, state="half-open"
+            )
+        return Permit()
+
+    def is_paused(self):
+        """As it is after the permit, if it is being paused just then."""
+        if self.is_pausing:
+            self.due.append(None)
+        return self.is_pausing
+
+
+def test_no_job_leaves_the_queue_before_its_slot(queues, connection):
+    add(connection)
+    gate = Gate({"content": Paced(30.0)})
+    assert pop(gate, queues) is None
+    assert queues[1].count == 1
+    assert queues[1].intermediate_queue.get_job_ids() == []
+
+
+def test_a_worker_comes_back_when_its_slot_is_due_and_asks_no_sooner(queues, connection):
+    job, paced = add(connection), Paced(0.3)
+    began = time.monotonic()
+    assert pop(Gate({"content": paced}), queues, timeout=405)[0] == job
+    assert 0.3 <= time.monotonic() - began < 0.8
+    assert paced.asked == 2
+
+
+@pytest.mark.parametrize("names", [NAMES, NAMES[::-1]])
+def test_other_queues_are_read_meanwhile(connection, names):
+    queues = [Queue(name, connection=connection) for name in names]
+    gate = Gate({"content": Paced(30.0)})
+    add(connection)
+    for _ in range(3):
+        job = add(connection, "other")
+        assert pop(gate, queues, timeout=405)[0] == job
+    threading.Timer(0.2, lambda: add(connection, "other")).start()
+    began = time.monotonic()
+    assert pop(gate, queues, timeout=405)[1].name == "other"
+    assert time.monotonic() - began < 0.8
+
+
+def test_no_slot_is_taken_while_a_queue_ahead_has_jobs(queues, connection):
+    paced = Paced()
+    gate = Gate({"content": paced})
+    add(connection), add(connection, "other"), add(connection, "other")
+    assert [pop(gate, queues)[1].name for _ in range(3)] == ["other", "other", "content"]
+    assert paced.asked == 1
+    assert gate.take_permit() is not None
+
+
+def test_a_worker_with_nothing_else_to_read_sleeps_until_its_slot(connection):
+    job, paced = add(connection), Paced(0.2, 0.2)
+    began = time.monotonic()
+    assert (
+        pop(Gate({"content": paced}), [Queue("content", connection=connection)], 405)[0] == job
+    )
+    assert 0.4 <= time.monotonic() - began < 0.9
+    assert paced.asked == 3
+
+
+def test_a_slot_far_away_leaves_time_for_a_heartbeat(queues):
+    with pytest.raises(DequeueTimeout):
+        pop(Gate({"content": Paced(30.0, 30.0)}), queues, timeout=405)
+
+
+def test_a_job_popped_as_the_queue_is_paused_goes_back_once(queues, connection):
+    job, paced = add(connection), Paced()
+    paced.is_pausing = True
+    gate = Gate({"content": paced})
+    with pytest.raises(DequeueTimeout):
+        pop(gate, queues, timeout=405)
+    assert queues[1].get_job_ids() == [job.id]
+    assert gate.take_permit() is None
+    assert paced.asked == 2
+
+
+# -- the pop, how long
 
 
 def test_a_pop_blocks_for_a_second_at_most(gate, queues):
@@ -125,11 +245,16 @@ def test_a_pop_blocks_for_a_second_at_most(gate, queues):
 
     def pop(readable, block):
         blocked.append(block)
+        if block is None:
+            return
+        time.sleep(block)
         raise DequeueTimeout
 
     with pytest.raises(DequeueTimeout):
         dequeue(gate, pop, queues, 405)
-    assert blocked == [1.0]
+    *looks, longest = blocked
+    assert looks == [None] * len(queues)
+    assert 0.9 < longest <= 1.0
 
 
 def test_a_worker_that_was_asked_to_stop_pops_nothing(gate, queues, connection):

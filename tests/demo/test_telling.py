@@ -11,12 +11,14 @@ from breaker.demo.ledger import Tally
 from breaker.demo.live import LiveView, sparkline
 from breaker.demo.narrator import Narrator
 from breaker.demo.picture import Calls, Note
-from breaker.demo.plain import PlainView
+from breaker.demo.plain import PlainView, status_line
 from breaker.demo.plan import Plan
-from breaker.demo.stage import Course, Paused
+from breaker.demo.stage import Course, Paused, Recovering
 from breaker.demo.summary import problems, summary
 from tests.demo.pictures import (
     CLOSED,
+    CUT,
+    HALF_OPEN,
     PLAN,
     STARTED,
     TRIP,
@@ -71,7 +73,7 @@ def test_a_pause_that_grows_by_a_moment_is_not_worth_a_line(pause, count):
 
 
 def test_recovery_is_told_when_the_backlog_is_gone():
-    steps = (TRIP, step("half-open", 19), CLOSED)
+    steps = (TRIP, HALF_OPEN, CLOSED)
     told = texts(
         picture(status=status(State.OPEN), transitions=steps[:1]),
         picture(transitions=steps, content=Tally(100, 0, 100, 0)),
@@ -83,6 +85,38 @@ def test_recovery_is_told_when_the_backlog_is_gone():
         "half-open",
         "CLOSED by w1",
         "recovered",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recovery", "how"),
+    [("pace", "the workers go on at one pace"), ("probe", "one job goes first")],
+)
+def test_the_end_of_the_pause_says_how_it_goes_on(recovery, how):
+    seen = status(State.HALF_OPEN, recovery=recovery)
+    assert how in texts(picture(status=seen, transitions=(HALF_OPEN,)))[0]
+
+
+def test_a_cut_says_from_which_pace_to_which_and_how_long_the_pause_is():
+    steps = (HALF_OPEN, CUT, step("half-open", 27, reason="cooldown over"))
+    told = texts(picture(status=status(State.HALF_OPEN, pace=50.4), transitions=steps))
+    assert told[1].startswith(
+        "a 429 by w2: paced down from 101 to 50.4 jobs/s. Paused 1 s, until "
+    )
+    assert told[2] == "half-open: the pause is over, on at the slower pace"
+    alone = dataclasses.replace(CUT, pause=None)
+    told = texts(picture(status=status(State.HALF_OPEN, pace=50.4), transitions=(alone,)))
+    assert told == ["a 429 by w2: paced down from 101 to 50.4 jobs/s"]
+
+
+def test_a_pace_beyond_what_the_workers_do_is_explained_once():
+    def at(elapsed, pace):
+        seen = status(State.HALF_OPEN, pace=pace, recovery="pace")
+        return picture(elapsed=elapsed, status=seen, transitions=(HALF_OPEN,))
+
+    told = texts(at(21, 99.0), at(23, 20.0), at(24, 64.0), at(25, 128.0))
+    assert told[1:] == [
+        "paced at 64 jobs/s, the workers manage 10: no limit any more. It closes if that lasts"
     ]
 
 
@@ -115,7 +149,21 @@ def test_only_what_comes_within_one_pause_is_counted_for_it():
     assert paused.calls == 1 + 3
 
 
+def test_only_what_comes_while_it_recovers_is_counted_for_that():
+    recovering = Recovering()
+    looks = [("open", 5), ("half-open", 5), ("half-open", 6), ("open", 8), ("closed", 99)]
+    for state, limited in looks:
+        pace = 8.0 + limited if state == "half-open" else None
+        recovering.see(status(State(state), pace=pace), limited)
+    assert recovering.limited == 3
+    assert recovering.pace == 13.0
+
+
 # -- the summary
+
+
+def flat(text):
+    return " ".join(text.split())
 
 
 def drawn(renderable, width=100):
@@ -130,7 +178,31 @@ def test_the_summary_has_both_sides():
     assert "950 (95.0%)" in text
     assert "230" in text
     assert "tripped once, by w3" in text
-    assert "950 wasted calls without the breaker, and 10 with it" in " ".join(text.split())
+    assert "resumed by itself after 12 s, and was closed 13 s later; 0 more" in flat(text)
+    assert "950 wasted calls without the breaker, and 10 with it" in flat(text)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            {"pace": 8.125},
+            "after 12 s at a pace, 8.12 jobs/s at first, and was closed 13 s later",
+        ),
+        ({"limited_while_recovering": 1}, "later; 1 more call wasted on the way."),
+        (
+            {"transitions": (TRIP, HALF_OPEN)},
+            "after 12 s, and was still recovering at the end;",
+        ),
+        ({"transitions": (TRIP, HALF_OPEN, step("closed", 20.1))}, "and was closed at once;"),
+    ],
+)
+def test_the_summary_tells_of_the_recovery(more, said):
+    assert said in flat(drawn(summary([outcome(**more)])))
+
+
+def test_a_trip_without_an_end_has_no_recovery():
+    assert "resumed" not in drawn(summary([outcome(transitions=(TRIP,))]))
 
 
 def test_a_good_run_has_no_problems():
@@ -197,6 +269,25 @@ def test_every_state_can_be_drawn(state):
     if state is State.OPEN:
         assert "by w3: why" in text
         assert "7.2 s more" in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_pace_is_shown_with_what_led_to_it(width):
+    console = Console(file=io.StringIO(), width=width, height=24)
+    seen = status(State.HALF_OPEN, pace=96.42, by="w2", reason="paced down from 128 to 96.4")
+    console.print(LiveView(PLAN, console)._screen(picture(status=seen)))
+    text = console.file.getvalue()
+    assert "HALF-OPEN  paced at 96.4 jobs/s" in text
+    assert "all workers together; a 429 slows them" in text
+    assert "by w2: paced down from 128 to 96.4" in text
+    assert "429s in a row" not in text
+
+
+def test_a_plain_line_has_the_pace():
+    seen = status(State.HALF_OPEN, pace=96.42)
+    assert status_line(picture(status=seen)).startswith(
+        "content half-open, paced at 96.4 jobs/s: 10 answered"
+    )
 
 
 def test_plain_lines_come_every_two_seconds():

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 import breaker.metrics
 from breaker import Breaker, ConfigurationError, State
 from breaker.metrics import Collector
+from tests.contract.waiting import eventually
 from tests.metrics.scraped import scrape, series, value
 from tests.servers import Server
 
@@ -64,6 +65,24 @@ def test_half_open(make: Make, collector: Collector, name: str) -> None:
     assert value(text, "breaker_paused", breaker=name) == 0
     assert value(text, "breaker_pause_remaining_seconds", breaker=name) == 0
     assert value(text, "breaker_paused_seconds_total", breaker=name) >= 0.05
+
+
+def test_a_paced_recovery(make: Make, collector: Collector, name: str) -> None:
+    tripped = make(name, threshold=1, cooldown=0.05)
+    tripped.record_rate_limit_error()
+    pace = ("breaker_pace_jobs_per_second", frozenset({("breaker", name)}))
+    assert pace not in series(scrape(collector))
+    assert value(scrape(collector), "breaker_pace_cuts_total", breaker=name) == 0
+    eventually(lambda: is_in(scrape(collector), name) == {"half-open"})
+    assert series(scrape(collector))[pace] == tripped.status().pace > 0
+    tripped.acquire(timeout=10).rate_limited()
+    text = scrape(collector)
+    assert value(text, "breaker_pace_cuts_total", breaker=name) == 1
+    assert value(text, "breaker_trips_total", breaker=name) == 1
+    tripped.resume()
+    text = scrape(collector)
+    assert pace not in series(text)
+    assert value(text, "breaker_pace_cuts_total", breaker=name) == 1
 
 
 def test_forced_open_has_no_end(make: Make, collector: Collector, name: str) -> None:

@@ -41,6 +41,9 @@ def test_every_state(
     make("disabled").disable()
     make("shadow", threshold=1, mode="shadow").record_rate_limit_error()
     make('"quoted" \\ köln').record_success()
+    paced = make("paced", threshold=1, cooldown=0.05)
+    paced.record_rate_limit_error()
+    paced.acquire(timeout=10).rate_limited()
     assert complaints(scrape(collector)) == ""
 
 
