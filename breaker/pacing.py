@@ -140,8 +140,8 @@ class Pace:
         calm = doubled(CALM, min(self.relapses, MOST_RELAPSES))
         length = max(calm, self.paused, CALM_SLOTS * 1000.0 / self.rate(now))
         watched = now - self.calm_from
-        if self.proven == 0 or watched < length:
-            return False
+        if self.proven == 0 or watched < length or self.line > now:
+            return False  # whoever stands in line is held back
         unused = self.calm_idle + max(0.0, now - self.slot)
         self.calm_from, self.calm_idle = now, 0.0
         if unused < watched / 3.0:
@@ -172,6 +172,7 @@ class Pace:
         self.delivered += share
         self.top = max(self.delivered, SLOWEST)
         self.low = max(self.top / 2.0, SLOWEST)
+        self.told = min(self.told, self.low)
         self._remember(self.delivered, now)
 
     def prove(self, now: float) -> bool:
@@ -180,9 +181,9 @@ class Pace:
             return False
         self.proven = max(now, self.began)
         if self.misses > 0:
-            # Slots taken at a hesitant pace do not hold up the others.
-            self.slot = min(self.slot, self.proven + 1000.0 / self.low)
             self.misses, self.rise = 0.0, min(self.rise, QUICK_RISE)
+            # Slots taken at a hesitant pace do not hold up the others.
+            self.slot = min(self.slot, self.proven + self._gap(self.proven))
         return True
 
     def hold(self, now: float, low: float, top: float, length: float) -> None:
@@ -208,8 +209,8 @@ class Pace:
         # Further ahead than any cut sets it: the clock has jumped back since.
         if self.began == 0 or self.began > now + LONGEST_WAIT:
             self.begin(now)
-        gap = 1000.0 / self.rate(now)
         self._note_unused(now)
+        gap = self._gap(self.slot)
         wait = self.slot - now
         near = min(patience, max(HORIZON, gap))
         if in_turn:
@@ -219,6 +220,13 @@ class Pace:
             self.given += 1.0
             return True, wait
         return False, self._turn(now, patience)
+
+    def _gap(self, at: float) -> float:
+        """How long after a slot the next one is. A pace that doubles meanwhile does not wait."""
+        gap = 1000.0 / self.rate(at)
+        while gap > 1.0 and self.rate(at + gap / 2.0) * gap >= 2000.0:
+            gap /= 2.0
+        return gap
 
     def _note_unused(self, now: float) -> None:
         unused = now - self.slot

@@ -73,7 +73,7 @@ local function pace_is_calm(p, now)
   local calm = doubled(CALM, math.min(p.relapses, MOST_RELAPSES))
   local length = math.max(calm, p.paused, CALM_SLOTS * 1000 / pace_rate(p, now))
   local watched = now - p.calm_from
-  if p.proven == 0 or watched < length then
+  if p.proven == 0 or watched < length or p.line > now then
     return false
   end
   local unused = p.calm_idle + math.max(0, now - p.slot)
@@ -114,19 +114,8 @@ local function pace_learn(p, share, now)
   p.delivered = p.delivered + share
   p.top = math.max(p.delivered, SLOWEST)
   p.low = math.max(p.top / 2, SLOWEST)
+  p.told = math.min(p.told, p.low)
   pace_remember(p, p.delivered, now)
-end
-
-local function pace_prove(p, now)
-  if p.proven > 0 then
-    return false
-  end
-  p.proven = math.max(now, p.began)
-  if p.misses > 0 then
-    p.slot = math.min(p.slot, p.proven + 1000 / p.low)
-    p.misses, p.rise = 0, math.min(p.rise, QUICK_RISE)
-  end
-  return true
 end
 
 local function pace_hold(p, now, low, top, ms)

@@ -3,6 +3,26 @@
 
 local HORIZON, LEAD, TOLERANCE, LONGEST_WAIT = 1000, 500, 50, 60000
 
+local function pace_gap(p, at)
+  local gap = 1000 / pace_rate(p, at)
+  while gap > 1 and pace_rate(p, at + gap / 2) * gap >= 2000 do
+    gap = gap / 2
+  end
+  return gap
+end
+
+local function pace_prove(p, now)
+  if p.proven > 0 then
+    return false
+  end
+  p.proven = math.max(now, p.began)
+  if p.misses > 0 then
+    p.misses, p.rise = 0, math.min(p.rise, QUICK_RISE)
+    p.slot = math.min(p.slot, p.proven + pace_gap(p, p.proven))
+  end
+  return true
+end
+
 local function pace_note_unused(p, now)
   local unused = now - p.slot
   if unused <= 0 then
@@ -33,8 +53,8 @@ local function pace_take(p, now, patience, in_turn)
   if p.began == 0 or p.began > now + LONGEST_WAIT then
     pace_begin(p, now)
   end
-  local gap = 1000 / pace_rate(p, now)
   pace_note_unused(p, now)
+  local gap = pace_gap(p, p.slot)
   local wait = p.slot - now
   local near = math.min(patience, math.max(HORIZON, gap))
   if in_turn then
