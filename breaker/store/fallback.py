@@ -13,6 +13,8 @@ from breaker.protocol.wire import Reply
 from breaker.settings import OPTIONS
 
 _all: "weakref.WeakSet[Fallback]" = weakref.WeakSet()
+# Milliseconds for which a worker alone keeps to its share of the pace, before it looks for more.
+HELD = 60_000.0
 POLICIES = ("local", "open", "closed", "raise")
 
 
@@ -69,6 +71,11 @@ class Fallback:
             left = int(known["resumes_in_ms"])
             machine.state, machine.pause_until = "open", now + left
             machine.pause_ms, machine.opened_at, machine.open_until = left, now, now + left
+        elif "pace" in known:
+            # Alone, it goes at its share of the fleet's pace; who listens is who there is.
+            share = known["pace"] / max(1, known.get("listeners", 1))
+            machine.state = "half-open"
+            machine.pace.hold(now, share, share, HELD)
         return machine
 
     def after_fork(self) -> None:

@@ -51,6 +51,20 @@ def test_a_known_pause_stays(new_server, name):
         assert breaker.record_rate_limit_error().resumes_in <= LONG
 
 
+def test_a_known_pace_is_shared(new_server, name):
+    server = new_server()
+    with Breaker(name, url=server.url) as breaker:
+        breaker.acquire().success()
+        assert breaker.observe({"RateLimit-Remaining": "3", "RateLimit-Reset": "600"})
+        eventually(lambda: breaker._watch.last.get("listeners"))
+        server.kill()
+        eventually(lambda: breaker._watch.staleness is None)
+        breaker.acquire(timeout=0)
+        with pytest.raises(BreakerOpen) as refused:
+            breaker.acquire(timeout=0)
+        assert refused.value.state == "half-open"
+
+
 @pytest.mark.parametrize(("policy", "is_paused"), [("open", True), ("closed", False)])
 def test_fixed_answers(dead, name, policy, is_paused):
     with Breaker(name, url=dead, threshold=1, on_store_failure=policy) as breaker:
