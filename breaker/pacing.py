@@ -224,7 +224,7 @@ class Pace:
     def _gap(self, at: float) -> float:
         """How long after a slot the next one is. A pace that doubles meanwhile does not wait."""
         gap = 1000.0 / self.rate(at)
-        while gap > 1.0 and self.rate(at + gap / 2.0) * gap >= 2000.0:
+        while gap > 1.0 and self.rate(at + gap / 2.0) * gap / 2000.0 >= 1.0:
             gap /= 2.0
         return gap
 

@@ -10,6 +10,9 @@ from breaker.settings import OPTIONS, Settings
 
 Reply = dict[str, Any]
 
+# Worked out once: every push to every subscriber comes by here.
+_WIRED = tuple((option.name, option.wire_name, option.is_duration) for option in OPTIONS.values())
+
 
 def decode(reply: bytes | str | Reply) -> Reply:
     """Decode a script's reply; a local answer is one already."""
@@ -37,9 +40,9 @@ def moment(ms: float | None) -> datetime | None:
 def options(wire: Mapping[str, Any]) -> dict[str, Any]:
     """Options in seconds from the wire's fields; what is not an option is left out."""
     return {
-        option.name: seconds(value) if option.is_duration else value
-        for option in OPTIONS.values()
-        if (value := wire.get(option.wire_name)) is not None
+        name: value / 1000 if is_duration else value
+        for name, wire_name, is_duration in _WIRED
+        if (value := wire.get(wire_name)) is not None
     }
 
 
@@ -54,7 +57,9 @@ def changes(given: Mapping[str, Any]) -> str:
 
 def status(name: str, view: Reply, assumed: Settings) -> Status:
     """A Status from a script's view; `assumed` fills in for a breaker the store does not know."""
-    known = {option: getattr(assumed, option) for option in OPTIONS} | options(view)
+    known = options(view)
+    if len(known) < len(OPTIONS):
+        known = {option: getattr(assumed, option) for option in OPTIONS} | known
     return Status(
         name=name,
         state=State(view["state"]),

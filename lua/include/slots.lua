@@ -5,7 +5,7 @@ local HORIZON, LEAD, TOLERANCE, LONGEST_WAIT = 1000, 500, 50, 60000
 
 local function pace_gap(p, at)
   local gap = 1000 / pace_rate(p, at)
-  while gap > 1 and pace_rate(p, at + gap / 2) * gap >= 2000 do
+  while gap > 1 and pace_rate(p, at + gap / 2) * gap / 2000 >= 1 do
     gap = gap / 2
   end
   return gap
