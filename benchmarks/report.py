@@ -12,7 +12,6 @@ import redis
 
 from benchmarks.figures import Figure
 
-BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 # Measures that are told in the README although there is no target for them.
 COMPARED = ("peers",)
 _DECIMALS = {"x": 3, "ms": 2, "us": 2, "commands/job": 2, "s": 1}
@@ -72,19 +71,20 @@ def as_table(figures: Sequence[Figure], where: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(readme: Path, table: str) -> None:
-    """Replace what is between the markers.
+def write_readme(readme: Path, table: str, mark: str = "bench") -> None:
+    """Replace what is between the markers of that name.
 
     Raises:
         ValueError: the markers are not there.
     """
+    first, last = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
-        message = f"{readme.name} has no {BEGIN} ... {END}"
+        message = f"{readme.name} has no {first} ... {last}"
         raise ValueError(message)
-    readme.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    readme.write_text(f"{before}{first}\n\n{table}\n\n{last}{after}", encoding="utf-8")
 
 
 def _verdict(figure: Figure) -> str:

@@ -115,6 +115,24 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n\n".join(tables) + "\n"
 
 
+def as_readme(rows: Sequence[Row]) -> str:
+    """The README's table: a line for each shape, for each policy what it made of it."""
+    policies = list(dict.fromkeys(row.plan.policy for row in rows))
+    lines = [["", *policies], ["---", *["---:"] * len(policies)]]
+    for shape in dict.fromkeys(row.plan.shape for row in rows):
+        found = {row.plan.policy: row for row in rows if row.plan.shape == shape}
+        cells = [_brief(found[policy], rows) if policy in found else "" for policy in policies]
+        lines.append([shape, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _brief(row: Row, rows: Sequence[Row]) -> str:
+    worth = row.score
+    back = "" if worth.back is None else f", {_back(worth.back)}"
+    told = f"{worth.goodput:.2f}, {worth.waste:.1%}{back}"
+    return told if missed(row, rows) else f"**{told}**"
+
+
 def as_json(rows: Sequence[Row], where: Mapping[str, str], notes: Sequence[str]) -> str:
     """Everything that was measured; an incident that was never over is `"never"`."""
     told = [_finite(asdict(row)) | {"missed": missed(row, rows)} for row in rows]

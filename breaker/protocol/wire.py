@@ -11,7 +11,9 @@ from breaker.settings import OPTIONS, Settings
 Reply = dict[str, Any]
 
 # Worked out once: every push to every subscriber comes by here.
-_WIRED = tuple((option.name, option.wire_name, option.is_duration) for option in OPTIONS.values())
+_WIRED = tuple(
+    (option.name, option.wire_name, option.is_duration) for option in OPTIONS.values()
+)
 
 
 def decode(reply: bytes | str | Reply) -> Reply:
