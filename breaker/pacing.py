@@ -104,7 +104,8 @@ class Pace:
     def rate(self, now: float) -> float:
         """Calls per second at present."""
         if self.proven > 0:
-            return self._curve(max(0.0, now - self.proven))
+            # What nobody has taken by now has been idle, whether or not it is noted yet.
+            return self._curve(max(0.0, min(now, self.slot) - self.proven))
         if self.misses == 0:
             return self.low
         hesitant = doubled(1000.0 / self._silence(), (now - self.began) / 1000.0)
@@ -252,6 +253,7 @@ class Pace:
         return wait
 
     def _slow_down(self, now: float) -> None:
+        self._note_unused(now)
         rate = self.rate(now)
         calls = self.given - max(0.0, self.slot - now) * rate / 1000.0
         gone = max(1.0, now - self.began)

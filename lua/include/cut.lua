@@ -6,6 +6,7 @@ local IS_LESS, LASTING = 0.7, 5000
 local TELLING, TELLING_CALLS = 1000, 10
 
 local function pace_slow_down(p, now)
+  pace_note_unused(p, now)
   local rate = pace_rate(p, now)
   local calls = p.given - math.max(0, p.slot - now) * rate / 1000
   local gone = math.max(1, now - p.began)

@@ -61,7 +61,7 @@ end
 
 local function pace_rate(p, now)
   if p.proven > 0 then
-    return pace_curve(p, math.max(0, now - p.proven))
+    return pace_curve(p, math.max(0, math.min(now, p.slot) - p.proven))
   elseif p.misses == 0 then
     return p.low
   end
