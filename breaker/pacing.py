@@ -189,8 +189,8 @@ class Pace:
         Returns:
             True and how long it is until the slot, or False and when to come again.
         """
-        # Further ahead than any cut sets it: the clock has jumped back since.
-        if self.began == 0 or self.began > now + LONGEST_WAIT:
+        # Further ahead than a cut and a gap set it: the clock has jumped back since.
+        if self.began == 0 or self.slot > now + 3.0 * LONGEST_WAIT:
             self.begin(now)
         gap = 1000.0 / self.rate(now)
         self._note_unused(now)

@@ -30,7 +30,7 @@ local function pace_turn(p, now, patience)
 end
 
 local function pace_take(p, now, patience, in_turn)
-  if p.began == 0 or p.began > now + LONGEST_WAIT then
+  if p.began == 0 or p.slot > now + 3 * LONGEST_WAIT then
     pace_begin(p, now)
   end
   local gap = 1000 / pace_rate(p, now)
