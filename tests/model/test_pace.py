@@ -240,7 +240,7 @@ class PacedHistories(Twins):
             assert all(map(math.isfinite, kept))
 
 
-PacedHistories.lua = LuaBreaker(None, "none yet")  # type: ignore[arg-type]
+PacedHistories.lua = LuaBreaker(None, "none yet")
 PacedHistories.machine = Machine()
 
 
