@@ -29,7 +29,7 @@ UNKNOWN = 1.0
 # less gets through than did lately, and after a trip. What costs a pause is not tried again
 # before so many times its length, or so long.
 COSTS, COSTS_MOST = 20.0, 300_000.0
-RISE, RISE_CALLS, QUICK_RISE, FIRST_RISE = 30_000.0, 100.0, 3_000.0, 1_000.0
+RISE, RISE_CALLS, QUICK_RISE, FIRST_RISE = 10_000.0, 150.0, 3_000.0, 1_000.0
 IS_LESS = 0.7
 # Beyond the rise: how steep; after how many rises it doubles; how often at most, or in a rise.
 STEEP, LINGER, DOUBLING, DOUBLINGS = 2.0, 1.5, 600.0, 7.0
@@ -113,11 +113,15 @@ class Pace:
 
     def rate(self, now: float) -> float:
         """Calls per second at present."""
+        # What nobody has taken by now has been idle, whether or not it is noted yet.
+        return self._rate_at(min(now, self.slot) if self.proven > 0 else now)
+
+    def _rate_at(self, at: float) -> float:
         if self.proven > 0:
-            return self._curve(max(0.0, now - self.proven))
+            return self._curve(max(0.0, at - self.proven))
         if self.misses == 0:
             return self.low
-        hesitant = doubled(1000.0 / self._silence(), (now - self.began) / 1000.0)
+        hesitant = doubled(1000.0 / self._silence(), (at - self.began) / 1000.0)
         return min(self.low, hesitant)
 
     def _curve(self, gone: float) -> float:
@@ -206,8 +210,8 @@ class Pace:
         Returns:
             True and how long it is until the slot, or False and when to come again.
         """
-        # Further ahead than any cut sets it: the clock has jumped back since.
-        if self.began == 0 or self.began > now + LONGEST_WAIT:
+        # Further ahead than a cut and a gap set it: the clock has jumped back since.
+        if self.began == 0 or self.slot > now + 3.0 * LONGEST_WAIT:
             self.begin(now)
         self._note_unused(now)
         gap = self._gap(self.slot)
@@ -223,8 +227,8 @@ class Pace:
 
     def _gap(self, at: float) -> float:
         """How long after a slot the next one is. A pace that doubles meanwhile does not wait."""
-        gap = 1000.0 / self.rate(at)
-        while gap > 1.0 and self.rate(at + gap / 2.0) * gap / 2000.0 >= 1.0:
+        gap = 1000.0 / self._rate_at(at)
+        while gap > 1.0 and self._rate_at(at + gap / 2.0) * gap / 2000.0 >= 1.0:
             gap /= 2.0
         return gap
 
@@ -277,6 +281,7 @@ class Pace:
         return wait
 
     def _slow_down(self, now: float, pause: float) -> None:
+        self._note_unused(now)
         rate = self.rate(now)
         calls = self.given - max(0.0, self.slot - now) * rate / 1000.0
         gone = max(1.0, now - self.began)

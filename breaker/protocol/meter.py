@@ -13,7 +13,7 @@ class Meter:
 
     Attributes:
         done: how many successes there were. Whoever has one adds it.
-        told_for: the number of the trip for which the fleet has been told of this.
+        told_for: the trip for which the fleet has been told of this: its incarnation and number.
     """
 
     __slots__ = ("_marks", "done", "told_for")
@@ -25,20 +25,22 @@ class Meter:
     def forget(self) -> None:
         """Begin anew, as in a child process: the parent tells of its own."""
         self.done = 0
-        self.told_for = -1
+        self.told_for: tuple[str, int] | None = None
         self._marks.clear()
 
     def mark(self, now: float) -> None:
         """The queue runs; in monotonic seconds. After a pause it begins anew."""
-        if not self._marks or now - self._marks[-1][0] > 3 * EACH:
-            self._marks.clear()
-        elif now - self._marks[-1][0] < EACH:
-            return
-        self._marks.append((now, self.done))
+        marks = self._marks
+        if not marks or now - marks[-1][0] > 3 * EACH:
+            # Replaced and not emptied: another thread may be reading it.
+            self._marks = deque([(now, self.done)], maxlen=KEPT)
+        elif now - marks[-1][0] >= EACH:
+            marks.append((now, self.done))
 
     def per_second(self) -> float:
         """Successes per second in the last ten seconds or so in which the queue ran."""
-        if not self._marks:
+        marks = self._marks.copy()
+        if not marks:
             return 0.0
-        (began, before), (ended, _) = self._marks[0], self._marks[-1]
+        (began, before), (ended, _) = marks[0], marks[-1]
         return (self.done - before) / max(SHORTEST, ended - began)

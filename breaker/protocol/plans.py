@@ -6,12 +6,14 @@ transitions), is sent the answer, and returns the result. `breaker.store` has th
 
 import json
 import math
+import os
 import uuid
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from breaker.classify import Allowance, allowance
 from breaker.errors import BreakerOpen, ConfigurationError
@@ -131,6 +133,8 @@ class Tell:
 
 Request = Ask | Send | Sleep | Tell
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
 class Turn:
@@ -147,6 +151,13 @@ class Turn:
     told: float
     is_expected: bool
     reply: wire.Reply
+
+
+@dataclass(slots=True)
+class Place:
+    """Where somebody who waits stands: the turn, if there is one."""
+
+    turn: Turn | None
 
 
 class Plans:
@@ -189,6 +200,7 @@ class Plans:
         # Turns of those who did not wait for them, and slots of those who are yet to dequeue.
         self._left_turns: deque[Turn] = deque(maxlen=100)
         self._kept_slots: deque[tuple[float, Grant]] = deque(maxlen=100)
+        _all.add(self)
 
     # -- workers
 
@@ -196,30 +208,43 @@ class Plans:
         """Wait for leave to run one job."""
         _check_duration("timeout", timeout)
         if kept := self._kept_slot():
-            return kept
+            return kept[1]
+        place = Place(_taken(self._left_turns))
+        try:
+            grant = yield from self._wait_for_leave(timeout, place)
+            place.turn = None
+        finally:
+            # Whoever gives up, or is cancelled, leaves the turn to the next one to come.
+            if place.turn:
+                self._left_turns.append(place.turn)
+        return grant
+
+    def _wait_for_leave(
+        self, timeout: float | None, place: Place
+    ) -> Generator[Request, Any, Grant]:
         start = self._clock()
-        turn = self._left_turns.popleft() if self._left_turns else None
         while True:
             serial = self._watch.serial if self._watch else 0
             if self._watch and (grant := self._watch.grant()):
                 return grant
             left = self._left(timeout, start)
-            wait, reply = self._known_wait(turn)
+            yield from self._look_at_turn(place)
+            wait, reply = self._known_wait(place.turn)
             if reply is None:
                 permit_id = _token()
-                reply = yield from self._ask_for_leave(permit_id, left, turn)
-                turn = self._turn(reply)
+                reply = yield from self._ask_for_leave(permit_id, left, place.turn)
+                place.turn = self._turn(reply)
                 if reply["granted"]:
                     grant = wire.grant(permit_id, reply)
-                    # Whoever cannot wait was given a slot so near that it may go early.
-                    ahead = wire.seconds(reply.get("wait_ms")) if left > 0 else None
-                    if (yield from self._reach_slot(grant, ahead)):
+                    # Who comes in turn and cannot wait for it may go a little early.
+                    wait = min(
+                        wire.seconds(reply.get("wait_ms")) or 0.0, self._left(timeout, start)
+                    )
+                    if (yield from self._reach_slot(grant, wait)):
                         return grant
                     continue
                 wait = wire.seconds(reply["wait_ms"] if reply["wait_ms"] >= 0 else None)
             if left <= 0:
-                if turn:
-                    self._left_turns.append(turn)
                 raise BreakerOpen(
                     self.keys.name,
                     retry_after=wait,
@@ -471,7 +496,9 @@ class Plans:
         """Ask the store; tell it, once for each trip, what this process had delivered."""
         known = self._watch.known() if self._watch else None
         patience = max(0.0, left) if known else min(max(0.0, left), LONGEST_BLIND)
-        asks = (known or self._last_reply).get("asks", self.meter.told_for)
+        last = known or self._last_reply
+        # A lost state counts its trips from one again.
+        asks = (last["incarnation"], last["asks"]) if "asks" in last else self.meter.told_for
         is_news = asks != self.meter.told_for
         reply = yield from self._report(
             "acquire",
@@ -484,18 +511,27 @@ class Plans:
             self.meter.told_for = asks
         return reply
 
-    def _reach_slot(self, grant: Grant, wait: float | None) -> Generator[Request, Any, bool]:
+    def _reach_slot(self, grant: Grant, wait: float) -> Generator[Request, Any, bool]:
         """Sleep until one's slot; False if a change has called it back by then."""
-        end = self._clock() + (wait or 0.0)
-        while (left := end - self._clock()) > 0:
+        end = self._clock() + wait
+        while True:
+            # Before it is looked: what is told from here on ends the sleep.
             serial = self._watch.serial if self._watch else 0
+            if self._is_called_back(grant):
+                return False
+            if (left := end - self._clock()) <= 0:
+                return True
             yield Sleep(left, self._watch, serial)
-            known = self._watch.known() if self._watch else None
-            if known and (known["paused"] or known["epoch"] != grant.epoch):
+            is_blind = not (self._watch and self._watch.known())
+            if is_blind and not grant.is_local and wait > LONGEST_BLIND:
                 return False
-            if not known and not grant.is_local and (wait or 0.0) > LONGEST_BLIND:
-                return False
-        return True
+
+    def _is_called_back(self, grant: Grant) -> bool:
+        """Whether a slot is void: paused, slowed down, or nobody is paced any more."""
+        known = self._watch.known() if self._watch else None
+        if not (known and grant.is_paced):
+            return False
+        return known["paused"] or known["epoch"] != grant.epoch or "pace" not in known
 
     def _turn(self, reply: wire.Reply) -> Turn | None:
         if "pace" not in reply:
@@ -510,13 +546,31 @@ class Plans:
     def _until(self, turn: Turn) -> float:
         """Seconds until a turn comes, which is sooner if the pace has risen since."""
         now = self._clock()
-        told = ((self._watch.known() if self._watch else None) or {}).get("told", 0.0)
+        known = self._watch.known() if self._watch else None
+        told = (known or self._last_reply).get("told", 0.0)
         if told > turn.told > 0:
             turn.at, turn.told = now + (turn.at - now) * turn.told / told, told
         return turn.at - now
 
+    def _look_at_turn(self, place: Place) -> Generator[Request, Any, None]:
+        """Drop a turn when nothing is paced any more; without push that has to be asked."""
+        if place.turn is None:
+            return
+        known = self._watch.known() if self._watch else None
+        if known is None:
+            is_far = place.turn.at > self._clock()
+            if not is_far or self._clock() - self._last_heard < POLL:
+                return
+            known = yield from self.view(may_guess=True)
+        if "pace" not in known and not known["paused"]:
+            place.turn = None
+
     def _keep_slot(self, left: float) -> Generator[Request, Any, bool]:
         """Have a slot in hand before a job is taken from the queue, so that none waits for it."""
+        if kept := self._kept_slot():
+            # Another look at an empty queue does not make it last.
+            self._kept_slots.appendleft(kept)
+            return True
         try:
             grant = yield from self.acquire(None if left == math.inf else max(0.0, left))
         except BreakerOpen:
@@ -525,14 +579,18 @@ class Plans:
             self._kept_slots.append((self._clock() + SLOT_KEPT, grant))
         return True
 
-    def _kept_slot(self) -> Grant | None:
-        while self._kept_slots:
-            until, grant = self._kept_slots.popleft()
-            known = self._watch.known() if self._watch else None
-            is_called_back = known and (known["paused"] or known["epoch"] != grant.epoch)
-            if self._clock() < until and not is_called_back:
-                return grant
+    def _kept_slot(self) -> tuple[float, Grant] | None:
+        while kept := _taken(self._kept_slots):
+            until, grant = kept
+            if self._clock() < until and not self._is_called_back(grant):
+                return kept
         return None
+
+    def after_fork(self) -> None:
+        """In a child process: what the parent was given, it was given once."""
+        self._left_turns.clear()
+        self._kept_slots.clear()
+        self.meter.forget()
 
     # -- waiting
 
@@ -562,6 +620,7 @@ class Plans:
         if "pace" in told and not told["paused"]:
             yield Sleep(max(0.0, min(wait or 0.0, LOOK, left)), self._watch, serial)
             return
+        end = self._clock() + left
         is_watched = self._watch is not None and self._watch.paused_left() is not None
         longest = LOOK if is_watched else POLL
         crowd = told.get("listeners", 0) / MOST_A_SECOND
@@ -571,8 +630,20 @@ class Plans:
             seconds = wait + max(SPREAD * wait, crowd) * self._random()
         yield Sleep(max(0.0, min(seconds, left)), self._watch, serial)
         if self._watch and self._watch.serial != serial:
-            yield Sleep(max(0.0, min(max(WAKE_SPREAD, crowd) * self._random(), left)))
+            spread = max(WAKE_SPREAD, crowd) * self._random()
+            yield Sleep(max(0.0, min(spread, end - self._clock())))
 
+
+_all: "weakref.WeakSet[Plans]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for plans in _all:
+        plans.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 _OPTION_NAMES = frozenset(Settings.__dataclass_fields__)
 
@@ -580,6 +651,14 @@ _OPTION_NAMES = frozenset(Settings.__dataclass_fields__)
 def is_scarce(found: Allowance) -> bool:
     """Whether so little is left that it is time to slow down."""
     return found.remaining <= (found.limit * SCARCE if found.limit else FEW)
+
+
+def _taken(line: deque[T]) -> T | None:
+    """The first one; other threads may take it at the same moment."""
+    try:
+        return line.popleft()
+    except IndexError:
+        return None
 
 
 def _token() -> str:

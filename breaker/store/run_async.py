@@ -53,6 +53,8 @@ class AsyncStore:
         except StopIteration as done:
             result: T = done.value
             return result
+        finally:
+            plan.close()  # and not whenever the exception is forgotten
 
     async def _do(self, request: Request) -> Any:
         match request:

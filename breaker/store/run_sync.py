@@ -46,6 +46,8 @@ class SyncStore:
         except StopIteration as done:
             result: T = done.value
             return result
+        finally:
+            plan.close()  # and not whenever the exception is forgotten
 
     def _do(self, request: Request) -> Any:
         match request:

@@ -1,12 +1,13 @@
 -- @include slots
 -- An error while the fleet is paced: slow down.
 
-local RISE, RISE_CALLS = 30000, 100
+local RISE, RISE_CALLS = 10000, 150
 local COSTS, COSTS_MOST = 20, 300000
 local IS_LESS, LASTING = 0.7, 5000
 local TELLING, TELLING_CALLS, RESTED = 1000, 10, 0.25
 
 local function pace_slow_down(p, now, pause)
+  pace_note_unused(p, now)
   local rate = pace_rate(p, now)
   local calls = p.given - math.max(0, p.slot - now) * rate / 1000
   local gone = math.max(1, now - p.began)

@@ -59,14 +59,18 @@ local function pace_curve(p, gone)
   return doubled(beyond, (gone - LINGER * p.rise) / each)
 end
 
-local function pace_rate(p, now)
+local function pace_rate_at(p, at)
   if p.proven > 0 then
-    return pace_curve(p, math.max(0, now - p.proven))
+    return pace_curve(p, math.max(0, at - p.proven))
   elseif p.misses == 0 then
     return p.low
   end
-  local hesitant = doubled(1000 / pace_silence(p), (now - p.began) / 1000)
+  local hesitant = doubled(1000 / pace_silence(p), (at - p.began) / 1000)
   return math.min(p.low, hesitant)
+end
+
+local function pace_rate(p, now)
+  return pace_rate_at(p, p.proven > 0 and math.min(now, p.slot) or now)
 end
 
 local function pace_is_calm(p, now)

@@ -4,8 +4,8 @@
 local HORIZON, LEAD, TOLERANCE, LONGEST_WAIT = 1000, 500, 50, 60000
 
 local function pace_gap(p, at)
-  local gap = 1000 / pace_rate(p, at)
-  while gap > 1 and pace_rate(p, at + gap / 2) * gap / 2000 >= 1 do
+  local gap = 1000 / pace_rate_at(p, at)
+  while gap > 1 and pace_rate_at(p, at + gap / 2) * gap / 2000 >= 1 do
     gap = gap / 2
   end
   return gap
@@ -50,7 +50,7 @@ local function pace_turn(p, now, patience)
 end
 
 local function pace_take(p, now, patience, in_turn)
-  if p.began == 0 or p.began > now + LONGEST_WAIT then
+  if p.began == 0 or p.slot > now + 3 * LONGEST_WAIT then
     pace_begin(p, now)
   end
   pace_note_unused(p, now)

@@ -5,12 +5,10 @@ import uuid
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
@@ -19,9 +17,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from breaker.machine import Call, Machine
-from breaker.settings import Settings
-from tests.model.lua_breaker import LuaBreaker, comparable
+from breaker.machine import Machine
+from tests.model.lua_breaker import LuaBreaker
+from tests.model.twins import Twins, declaration
 
 START = 1_700_000_000_000
 WORKERS = st.sampled_from(["w1", "w2", "w3"])
@@ -31,14 +29,7 @@ ERROR_IDS = st.sampled_from([f"e{i}" for i in range(6)])
 OFTEN_FRESH = st.one_of(st.none(), st.none(), st.none(), ERROR_IDS)
 
 
-def declaration(**options: Any) -> str:
-    return Settings.resolve(options, {}).to_wire()
-
-
-class Histories(RuleBasedStateMachine):
-    """Every rule asks the Lua and the machine the same and compares the replies whole."""
-
-    client: redis.Redis
+class Histories(Twins):
     permits = Bundle("permits")
     reports = Bundle("reports")
 
@@ -67,41 +58,6 @@ class Histories(RuleBasedStateMachine):
         self.latest = (0, 0)
         self.has_jumped = False
         self.replies: list[dict[str, Any]] = []
-
-    def both(
-        self,
-        verb: str,
-        who: str,
-        token: str = "",
-        seen: str = "",
-        declares: str = "",
-        **args: Any,
-    ) -> dict[str, Any]:
-        token = token or self.fresh()
-        by_lua = self.lua.ask(
-            verb,
-            self.now,
-            seen=seen or token,
-            token=token,
-            who=who,
-            settings=self.settings,
-            declares=declares,
-            **args,
-        )
-        if verb == "snapshot":
-            by_rules = self.machine.snapshot(self.now)
-        else:
-            call = Call(token, who, self.settings, declares)
-            by_rules = getattr(self.machine, verb)(self.now, call, **args)
-        assert comparable(by_lua) == comparable(by_rules)
-        if by_lua not in self.replies:
-            self.replies.append(by_lua)
-            self.check(by_lua)
-        return by_lua
-
-    def fresh(self) -> str:
-        self.serial += 1
-        return f"{self.serial:032x}"
 
     def check(self, reply: dict[str, Any]) -> None:
         """What holds whatever the machine says."""

@@ -1,0 +1,64 @@
+"""One breaker twice: as the Lua has it, and as the readable rules do."""
+
+from typing import Any
+
+import redis
+from hypothesis.stateful import RuleBasedStateMachine
+
+from breaker.machine import Call, Machine
+from breaker.settings import Settings
+from tests.model.lua_breaker import LuaBreaker, comparable
+
+
+def declaration(**options: Any) -> str:
+    return Settings.resolve(options, {}).to_wire()
+
+
+class Twins(RuleBasedStateMachine):
+    """Every rule asks the Lua and the machine the same and compares the replies whole."""
+
+    client: redis.Redis
+    lua: LuaBreaker
+    machine: Machine
+    settings: str
+    now: int
+    serial: int
+    replies: list[dict[str, Any]]
+
+    def both(
+        self,
+        verb: str,
+        who: str,
+        token: str = "",
+        seen: str = "",
+        declares: str = "",
+        **args: Any,
+    ) -> dict[str, Any]:
+        token = token or self.fresh()
+        by_lua = self.lua.ask(
+            verb,
+            self.now,
+            seen=seen or token,
+            token=token,
+            who=who,
+            settings=self.settings,
+            declares=declares,
+            **args,
+        )
+        if verb == "snapshot":
+            by_rules = self.machine.snapshot(self.now)
+        else:
+            call = Call(token, who, self.settings, declares)
+            by_rules = getattr(self.machine, verb)(self.now, call, **args)
+        assert comparable(by_lua) == comparable(by_rules)
+        if by_lua not in self.replies:
+            self.replies.append(by_lua)
+            self.check(by_lua)
+        return by_lua
+
+    def fresh(self) -> str:
+        self.serial += 1
+        return f"{self.serial:032x}"
+
+    def check(self, reply: dict[str, Any]) -> None:
+        """What holds whatever the machine says."""
