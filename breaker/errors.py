@@ -34,8 +34,13 @@ class BreakerOpen(BreakerError):  # noqa: N818 - the public name, a state and no
     """
 
     def __init__(self, name: str, *, retry_after: float | None, epoch: int, state: str) -> None:
-        until = "until resumed" if retry_after is None else f"for another {retry_after:.1f} s"
-        super().__init__(f"breaker {name!r} is {state} {until}")
+        if retry_after is None:
+            until = " until resumed"
+        elif state == "half-open":
+            until = f": a job may go in {retry_after:.1f} s"
+        else:
+            until = f" for another {retry_after:.1f} s"
+        super().__init__(f"breaker {name!r} is {state}{until}")
         self.name = name
         self.retry_after = retry_after
         self.epoch = epoch

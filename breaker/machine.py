@@ -182,6 +182,8 @@ class Machine:
         changed = False
         if self._is_paced() and is_current:
             changed = self.pace.prove(now)
+            if changed:
+                self._clear_count()
             self._is_dirty = True
             if permit_epoch == "":
                 self._close_if_calm(call)
@@ -439,7 +441,7 @@ class Machine:
     def _cut(self, call: Call, retry_after: int) -> None:
         before = self.pace.rate(self.now)
         self.pace.cut(self.now, retry_after)
-        reason = _cut_reason(before, self.pace.rate(self.pace.began))
+        reason = self._cut_reason(before)
         more = {
             "trip_id": self.trip_id,
             "retry_after_ms": retry_after,
@@ -452,7 +454,12 @@ class Machine:
             self._write(epoch=self.epoch + 1)
             self._step(call.who, "cut", "half-open", reason, more)
             self._write(reason=reason, by=call.who)
-        self._clear_count()
+
+    def _cut_reason(self, before: float) -> str:
+        if self.pace.misses:
+            return f"still limited: {self.count} rate limit errors in a row"
+        after = self.pace.rate(self.pace.began)
+        return f"paced down from {as_text(before)} to {as_text(after)} jobs/s"
 
     def _extend(self, wanted: int) -> None:
         ms = min(self.settings["max_cooldown_ms"], wanted)
@@ -495,9 +502,10 @@ class Machine:
         elif self.state == "open" and self.settings["recovery"] != "resume":
             self._write(paused_total=self._paused_total())
             self._step("", "half-open", "half-open", "pause over", {})
-            self._clear_count()
             if self.settings["recovery"] == "pace":
                 self.pace.begin(self.now)
+            else:
+                self._clear_count()
         else:
             self._end_pause(None, "closed", "closed", "pause over")
 
@@ -582,13 +590,6 @@ class Machine:
             self.pause_until = None
         if self.now >= self.count_until:
             self._clear_count()
-
-
-def _cut_reason(before: float, after: float) -> str:
-    was, now = as_text(before), as_text(after)
-    if was == now:
-        return f"still limited at {now} jobs/s"
-    return f"paced down from {was} to {now} jobs/s"
 
 
 def _as_rate(rate: float) -> float:

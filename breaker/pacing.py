@@ -37,7 +37,10 @@ STEEP, LINGER, DOUBLING, DOUBLINGS = 2.0, 1.5, 600.0, 7.0
 TELLING, TELLING_CALLS, RESTED = 1000.0, 10.0, 0.25
 # What was delivered for so long is remembered, and half as much of it after each such time.
 LASTING, BEST_HALVES = 5_000.0, 60_000.0
-FIRST_SILENCE, LONGEST_SILENCE = 250.0, 5_000.0
+# An error before any success doubles the silence, up to the usual one; after so many each adds a
+# little, so that a long outage costs few jobs, and its end is found within a tenth of its length.
+FIRST_SILENCE, USUAL_SILENCE = 250.0, 5_000.0
+USUAL_MISSES, LONGER_SILENCE, LONGEST_SILENCE = 12.0, 500.0, 60_000.0
 # Closed again when of so long, or of so many slots, a third went unused; a trip that soon after
 # shows that this was too early, and doubles it.
 CALM, CALM_SLOTS, RELAPSE, MOST_RELAPSES = 10_000.0, 10.0, 600_000.0, 6.0
@@ -137,7 +140,9 @@ class Pace:
     def _silence(self) -> float:
         if self.misses == 0:
             return 0.0
-        return min(LONGEST_SILENCE, math.ldexp(FIRST_SILENCE, int(min(self.misses, 10.0)) - 1))
+        silence = min(USUAL_SILENCE, math.ldexp(FIRST_SILENCE, int(min(self.misses, 10.0)) - 1))
+        more = LONGER_SILENCE * max(0.0, self.misses - USUAL_MISSES)
+        return min(LONGEST_SILENCE, silence + more)
 
     def is_calm(self, now: float) -> bool:
         """Whether it holds nobody back any more."""

@@ -21,6 +21,9 @@ local is_of_run = permit_run == '' or tonumber(permit_run) >= num(b, 'told_run')
 local changed = false
 if is_paced(b) and is_current then
   changed = pace_prove(pace_of(b), b.now)
+  if changed then
+    clear_count(b)
+  end
   -- Whoever goes without permits takes no slots, and so shows only here that all is calm.
   if permit_epoch == '' then
     close_if_calm(b)

@@ -25,7 +25,7 @@ def demo(ctx: typer.Context) -> None:
 
 
 def serve(ctx: typer.Context) -> None:
-    """Serve metrics, the page and the API over HTTP."""
+    """Serve the metrics and the health of the fleet over HTTP."""
     _host(ctx, "service", "serve")
 
 

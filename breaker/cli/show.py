@@ -73,7 +73,7 @@ def end(status: Status) -> str:
 
 def pace(status: Status) -> str:
     """How fast the whole fleet may go, if it recovers at a pace."""
-    return "" if status.pace is None else f"paced at {as_text(status.pace)} jobs/s"
+    return "" if status.pace is None else f"paced at most {as_text(status.pace)} jobs/s"
 
 
 def errors(status: Status) -> str:

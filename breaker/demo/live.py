@@ -192,7 +192,7 @@ def _state(status: Status, plan: Plan) -> list[Text]:
         until = datetime.now(UTC).astimezone() + timedelta(seconds=status.resumes_in)
         first.append(f"paused until {until:%H:%M:%S}, {status.resumes_in:.1f} s more")
     elif status.pace is not None:
-        first.append(f"paced at {as_text(status.pace)} jobs/s")
+        first.append(f"paced at most {as_text(status.pace)} jobs/s")
     elif status.state is State.HALF_OPEN:
         first.append("one job goes first")
     elif status.state is State.CLOSED:

@@ -54,7 +54,7 @@ def status_line(picture: Picture) -> str:
         if picture.status.resumes_in:
             state += f", {picture.status.resumes_in:.1f} s more"
         if picture.status.pace is not None:
-            state += f", paced at {as_text(picture.status.pace)} jobs/s"
+            state += f", paced at most {as_text(picture.status.pace)} jobs/s"
     return (
         f"{state}: {second.answered} answered and {second.limited} limited a second, "
         f"{picture.content.waiting} waiting, {second.workers_on(CONTENT)} of "

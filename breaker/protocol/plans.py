@@ -373,7 +373,9 @@ class Plans:
     def view(self, *, may_guess: bool = False) -> Generator[Request, Any, wire.Reply]:
         """Read the whole state as the wire has it."""
         local_args: Mapping[str, str | int] | None = {} if may_guess else None
-        return (yield from self._ask("snapshot", _token(), self._worker, local_args=local_args))
+        reply = yield from self._ask("snapshot", _token(), self._worker, local_args=local_args)
+        yield from self._notice_loss(reply)
+        return reply
 
     def events(self, limit: int) -> Generator[Request, Any, list[Transition]]:
         """Read the history, the oldest entry first."""
@@ -442,12 +444,17 @@ class Plans:
         """See to it that the name is on the list, once for each life of the store's state."""
         if reply["incarnation"] == self._incarnation or "is_local" in reply:
             return
-        if self._incarnation:
-            yield Tell((wire.state_lost(self.keys.name, self._incarnation, reply),))
-            self._incarnation = ""
+        yield from self._notice_loss(reply)
         added = yield Send(("SADD", self.keys.registry, self.keys.name), may_fail=True)
         if added is not None:
             self._incarnation = reply["incarnation"]
+
+    def _notice_loss(self, reply: wire.Reply) -> Generator[Request, Any, None]:
+        """Tell, once, that the store has another state than the one this worker knew."""
+        known = self._incarnation
+        if known and "is_local" not in reply and reply.get("incarnation") != known:
+            self._incarnation = ""
+            yield Tell((wire.state_lost(self.keys.name, known, reply),))
 
     def _ask(  # noqa: PLR0917 - one caller for each kind of speaker
         self,

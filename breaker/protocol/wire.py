@@ -136,7 +136,7 @@ def state_lost(name: str, before: str, reply: Reply) -> Transition:
         epoch=0,
         at=datetime.now(UTC),
         reason=f"the store's state is a new one (it was {before}): flushed, evicted or failed over",
-        incarnation=reply["incarnation"],
+        incarnation=reply.get("incarnation", ""),
     )
 
 

@@ -35,6 +35,7 @@ class Fallback:
         self._policy = policy
         self._last_known = last_known
         self._number = 0
+        self._offset = 0.0
         self._machine = Machine()
         self._lock = threading.Lock()
         _all.add(self)
@@ -49,11 +50,16 @@ class Fallback:
         """
         if self._policy == "raise":
             raise error
-        now = int(time.monotonic() * 1000)
         with self._lock:
             if number != self._number:
-                self._number, self._machine = number, self._begin(now)
+                # Like the store's clock a time of day, but one that cannot jump.
+                self._offset = time.time() - time.monotonic()
+                self._number, self._machine = number, self._begin(self._now())
+            now = self._now()
             return self._machine.answer(verb, now, given) | {"is_local": True}
+
+    def _now(self) -> int:
+        return int((time.monotonic() + self._offset) * 1000)
 
     def _begin(self, now: int) -> Machine:
         """A new outage begins with what was known before it; an open pause stays open."""

@@ -6,7 +6,8 @@ local SLOWEST, UNKNOWN = 1 / 60, 1
 local QUICK_RISE, FIRST_RISE = 3000, 1000
 local STEEP, LINGER, DOUBLING, DOUBLINGS = 2, 1.5, 600, 7
 local BEST_HALVES = 60000
-local FIRST_SILENCE, LONGEST_SILENCE = 250, 5000
+local FIRST_SILENCE, USUAL_SILENCE = 250, 5000
+local USUAL_MISSES, LONGER_SILENCE, LONGEST_SILENCE = 12, 500, 60000
 local CALM, CALM_SLOTS, RELAPSE, MOST_RELAPSES = 10000, 10, 600000, 6
 
 -- The numbers in the state hash's `pace`, in this order, with what they are at first.
@@ -44,7 +45,9 @@ local function pace_silence(p)
   if p.misses == 0 then
     return 0
   end
-  return math.min(LONGEST_SILENCE, FIRST_SILENCE * 2 ^ (math.min(p.misses, 10) - 1))
+  local silence = math.min(USUAL_SILENCE, FIRST_SILENCE * 2 ^ (math.min(p.misses, 10) - 1))
+  local more = LONGER_SILENCE * math.max(0, p.misses - USUAL_MISSES)
+  return math.min(LONGEST_SILENCE, silence + more)
 end
 
 local function pace_curve(p, gone)

@@ -73,13 +73,13 @@ local function as_text(rate)
   return string.format(rate < FOUR_DIGITS and '%.3g' or '%.0f', rate)
 end
 
--- Errors in a row at the slowest there is change nothing.
-local function cut_reason(before, after)
-  local from, to = as_text(before), as_text(after)
-  if from == to then
-    return string.format('still limited at %s jobs/s', to)
+local function cut_reason(b, before)
+  local p = pace_of(b)
+  if p.misses > 0 then
+    return string.format('still limited: %d rate limit errors in a row', b.count)
   end
-  return string.format('paced down from %s to %s jobs/s', from, to)
+  local after = as_text(pace_rate(p, p.began))
+  return string.format('paced down from %s to %s jobs/s', as_text(before), after)
 end
 
 -- An error of a paced job: not all is lost, so it is no trip. Every cut is an epoch: the errors of
@@ -91,7 +91,7 @@ local function cut(b, retry_after_ms)
   put_pace(b)
   put(b, 'cuts', num(b, 'cuts') + 1)
   local more = {
-    reason = cut_reason(before, pace_rate(p, p.began)),
+    reason = cut_reason(b, before),
     trip_id = b.row.trip_id, retry_after_ms = retry_after_ms, evidence = b.row.run_errors,
   }
   if retry_after_ms > 0 then
@@ -102,7 +102,6 @@ local function cut(b, retry_after_ms)
     put(b, 'reason', more.reason)
     put(b, 'by', b.who)
   end
-  clear_count(b)
 end
 
 -- The errors in flight at the trip come milliseconds later with the same Retry-After: that is no
@@ -124,10 +123,11 @@ local function settle_ended_pause(b)
   if b.row.state == 'open' and b.row.recovery ~= 'resume' then
     put(b, 'paused_ms', paused_ms(b))
     step(b, 'half-open', 'half-open', {reason = 'pause over', by = ''})
-    clear_count(b)
     if b.row.recovery == 'pace' then
       pace_begin(pace_of(b), b.now)
       put_pace(b)
+    else
+      clear_count(b)
     end
   else
     end_pause(b, 'closed', 'closed', {reason = 'pause over', by = ''})

@@ -92,12 +92,12 @@ def test_a_pace_is_seen_at_a_glance(run, make):
     make("images").record_success()
     pace = f"{breaker.status().pace:.3g}"
     lines = run("status").stdout.splitlines()
-    assert f"content  half-open, paced at {pace} jobs/s  " in lines[1]
+    assert f"content  half-open, paced at most {pace} jobs/s  " in lines[1]
     assert "1 rate limit errors in a row (by worker-1:42)" in lines[1]
     assert "jobs/s" not in lines[2]
     assert lines[-1] == "0 of 2 paused, 1 recovering."
     one = run("status", "content").stdout
-    assert one.startswith(f"content  half-open, paced at {pace} jobs/s\n")
+    assert one.startswith(f"content  half-open, paced at most {pace} jobs/s\n")
     assert "trips 1, rate limit errors 1, paused" in one
 
 
@@ -106,7 +106,7 @@ def test_a_cut_pace_says_so(run, make):
     recover(breaker)
     breaker.acquire(timeout=10).rate_limited()
     one = run("status", "content").stdout
-    assert "still limited at " in one or "paced down from " in one
+    assert "still limited: " in one or "paced down from " in one
     assert "trips 1, cuts of the pace 1, rate limit errors 2" in one
     answer = json.loads(run("status", "content", "--json").stdout)
     assert (answer["pace"], answer["cuts"]) == (breaker.status().pace, 1)

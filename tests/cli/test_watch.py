@@ -29,7 +29,9 @@ def test_a_pace_is_a_line_when_it_has_grown_and_not_for_each_job(start, make):
     content = make("content", threshold=1, cooldown=60)
     recover(content)
     running = start("watch", "--interval", "0.1")
-    running.line("content  half-open, paced at ", " jobs/s, 0/1 errors: 1 rate limit errors")
+    running.line(
+        "content  half-open, paced at most ", " jobs/s, 1/1 errors: 1 rate limit errors"
+    )
     content.acquire(timeout=10).success()
     for _ in range(5):
         content.acquire(timeout=10).success()
@@ -37,7 +39,7 @@ def test_a_pace_is_a_line_when_it_has_grown_and_not_for_each_job(start, make):
     shown: list[str] = []
     while not shown or "closed" not in shown[-1]:
         shown.append(running.line("content"))
-    paces = [line.split("paced at ")[1].split()[0] for line in shown[:-1]]
+    paces = [line.split("paced at most ")[1].split()[0] for line in shown[:-1]]
     assert len({f"{float(pace):.1g}" for pace in paces}) == len(paces)
     assert running.interrupt() == 0
 

@@ -277,7 +277,7 @@ def test_a_pace_is_shown_with_what_led_to_it(width):
     seen = status(State.HALF_OPEN, pace=96.42, by="w2", reason="paced down from 128 to 96.4")
     console.print(LiveView(PLAN, console)._screen(picture(status=seen)))
     text = console.file.getvalue()
-    assert "HALF-OPEN  paced at 96.4 jobs/s" in text
+    assert "HALF-OPEN  paced at most 96.4 jobs/s" in text
     assert "all workers together; a 429 slows them" in text
     assert "by w2: paced down from 128 to 96.4" in text
     assert "429s in a row" not in text
@@ -286,7 +286,7 @@ def test_a_pace_is_shown_with_what_led_to_it(width):
 def test_a_plain_line_has_the_pace():
     seen = status(State.HALF_OPEN, pace=96.42)
     assert status_line(picture(status=seen)).startswith(
-        "content half-open, paced at 96.4 jobs/s: 10 answered"
+        "content half-open, paced at most 96.4 jobs/s: 10 answered"
     )
 
 

@@ -4,6 +4,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any
 
 from breaker.errors import BreakerOpen
@@ -135,7 +136,7 @@ class Fleet:
             self.news.append(self.now)
             told = self.machine._view() | {"incarnation": self.machine.incarnation}
             for watch in self._views:
-                self._at(LATENCY, lambda watch=watch: self._hear(watch, told))
+                self._at(LATENCY, partial(self._hear, watch, told))
         return reply
 
     def _hear(self, watch: Watched, told: Any) -> None:

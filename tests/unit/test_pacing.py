@@ -23,7 +23,7 @@ def steady(rate=RATE, *, proven=True, **given):
 
 def take_all(pace, now=NOW, patience=60_000.0, *, in_turn=False):
     """All waits that are granted at one moment."""
-    waits = []
+    waits: list[float] = []
     while True:
         granted, wait = pace.take(now, patience, in_turn=in_turn)
         if not granted:
@@ -224,8 +224,12 @@ def test_a_cut_begins_anew_after_the_pause_it_was_told():
 
 def test_errors_before_any_success_keep_the_rate_and_double_the_silence():
     pace = steady(proven=False)
-    silences = [pace.cut(NOW, 0.0) for _ in range(7)]
+    silences = [pace.cut(NOW, 0.0) for _ in range(150)]
     assert silences[:4] == [pacing.FIRST_SILENCE * 2**times for times in range(4)]
+    assert silences[6:11] == [pacing.USUAL_SILENCE] * 5
+    # Later a little more each time: the end of a long outage is found within a tenth of it.
+    assert silences[:120] == sorted(silences[:120])
+    assert all(sum(silences[:n]) * 0.1 > silences[n] for n in range(20, 120))
     assert silences[-1] == pacing.LONGEST_SILENCE
     assert (pace.top, pace.low) == (RATE, RATE)
 
