@@ -141,6 +141,23 @@ def test_a_timeout_is_kept_to(recovering, client, monkeypatch, timeout):
     assert sum(slept) == pytest.approx(timeout, abs=1e-4)
 
 
+def test_a_full_line_is_come_back_to_at_a_random_moment_and_not_in_turn(
+    recovering, client, name
+):
+    breaker = recovering(CRAWL)
+    plans = breaker.inner._plans
+    clock = plans._clock = Clock()
+    now = store_now(client)
+    set_pace(client, name, CRAWL, slot=now + 100_000, line=now + 110_000)
+    for random, expected in ((0.0, 60), (1.0, 30)):
+        plans._random = lambda random=random: random
+        with pytest.raises(BreakerOpen):
+            breaker.acquire(timeout=0)
+        turn = plans._left_turns.pop()
+        assert turn.at - clock() == pytest.approx(expected)
+        assert not turn.is_expected
+
+
 # -- results
 
 
@@ -172,6 +189,7 @@ def test_an_error_slows_down_and_is_no_trip(recovering, caplog):
     assert (status.state, status.is_paused, status.tripped) == ("half-open", False, False)
     assert (status.trips, status.epoch) == (1, 2)
     assert status.pace < FAST
+    assert status.consecutive_errors == breaker.status().consecutive_errors == 0
     assert told(breaker) == ["tripped", "half-open", "cut"]
     cut = breaker.events()[-1]
     assert cut.evidence[-1].id == permit.id
@@ -418,5 +436,6 @@ def test_a_new_state_of_the_store_is_told_what_was_delivered(make, client, name)
         eventually(lambda: not breaker.is_paused())
         eventually(lambda: breaker.status().state == "half-open")
         meter.done, meter._marks = 400, deque([(0.0, 0), (10.0, 400)])
-        breaker.acquire(timeout=20)
-        assert pace_of(client, name)["delivered"] == 40
+        for _ in range(2):
+            breaker.acquire(timeout=20)
+            assert pace_of(client, name)["delivered"] == 40

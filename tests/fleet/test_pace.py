@@ -95,7 +95,7 @@ def check_fairness(done):
 def test_a_small_fleet_keeps_to_the_pace_at_one_command_a_job(breaker, url, name, client):
     rate = 40.0
     recovering(breaker, client, rate)
-    done, asked = run_fleet(url, name, client, rate, 200)
+    done, asked = run_fleet(url, name, client, rate, 120)
     check_pace(done, rate)
     check_fairness(done)
     # Beside the jobs done, each thread has asked for one more by now, and introduced itself.
@@ -105,7 +105,7 @@ def test_a_small_fleet_keeps_to_the_pace_at_one_command_a_job(breaker, url, name
 def test_a_large_fleet_keeps_to_the_pace_at_few_commands_a_job(breaker, url, name, client):
     rate = 10.0
     recovering(breaker, client, rate)
-    done, asked = run_fleet(url, name, client, rate, 60)
+    done, asked = run_fleet(url, name, client, rate, 40)
     check_pace(done, rate)
     check_fairness(done)
     assert asked <= 2.5 * len(done) + 3 * PROCESSES * THREADS

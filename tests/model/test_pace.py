@@ -138,6 +138,35 @@ class PacedHistories(Twins):
     @rule(who=WORKERS, permit=permits, retry_after=RETRY_AFTERS)
     def permit_limited(self, who, permit, retry_after):
         """Also of permits long ago, and of one permit again."""
+        self.limited(who, permit, retry_after)
+
+    @rule(
+        who=WORKERS,
+        rounds=st.lists(
+            st.tuples(
+                st.booleans(),
+                st.integers(1, 12),
+                st.sampled_from([0, 0, 3, 300, 2_500]),
+                st.sampled_from([0, 0, 0, 700, COOLDOWN]),
+            ),
+            min_size=3,
+            max_size=8,
+        ),
+    )
+    def some_go_through_and_one_does_not(self, who, rounds):
+        """What cuts: most permits that lie about are of an epoch that is over."""
+        for proves, jobs, ms, retry_after in rounds:
+            self.the_pause_ends()
+            for _ in range(jobs):
+                reply = self.ask(who, 60_000, "1")
+                self.now += max(ms, reply.get("wait_ms", 0))
+                if proves and reply["probe"]:
+                    given = {"permit_epoch": reply["epoch"], "permit_run": reply["run"]}
+                    self.both("success", who, **given)
+            if reply["granted"]:
+                self.limited(who, reply, retry_after)
+
+    def limited(self, who, permit, retry_after):
         view = self.both("snapshot", who)
         token = self.fresh()
         report = {"permit_epoch": permit["epoch"], "retry_after_ms": retry_after}
@@ -182,8 +211,16 @@ class PacedHistories(Twins):
     def order(self, verb):
         given = {"pause_ms": 0} if verb == "pause" else {}
         assert "pace" not in self.both(verb, "ops", reason="", **given)
+        self.both("enable", "ops", reason="")
+        self.trips_again("")
 
-    @rule(recovery=st.sampled_from(["pace", "pace", "probe", "resume"]))
+    @rule(recovery=st.sampled_from(["probe", "resume"]), who=WORKERS, has_tried=st.booleans())
+    def another_recovery_for_a_while(self, recovery, who, has_tried):
+        self.configure(recovery)
+        if has_tried:
+            self.ask(who, 0)
+        self.configure("pace")
+
     def configure(self, recovery):
         self.both("configure", "ops", changes=json.dumps({"recovery": recovery}))
 
@@ -203,6 +240,10 @@ class PacedHistories(Twins):
     @rule(ms=st.sampled_from([700, 50_000, 3_600_000]))
     def clock_jumps_ahead(self, ms):
         self.now += ms
+
+    @rule()
+    def the_pause_ends(self):
+        self.now += self.both("snapshot", "w1").get("resumes_in_ms", 0)
 
     # -- what must come
 
@@ -235,6 +276,7 @@ class PacedHistories(Twins):
                 self.both("success", who, **given)
             self.now += 100_000
         assert self.both("snapshot", who)["state"] == "closed"
+        self.trips_again("")
 
     @invariant()
     def the_store_keeps_every_digit(self):
@@ -254,5 +296,5 @@ def test_recoveries_are_equal_and_keep_to_their_pace(client):
     PacedHistories.client = client
     run_state_machine_as_test(
         PacedHistories,
-        settings=settings(max_examples=60, stateful_step_count=30, deadline=None),
+        settings=settings(max_examples=45, stateful_step_count=30, deadline=None),
     )
