@@ -189,12 +189,21 @@ def test_an_error_slows_down_and_is_no_trip(recovering, caplog):
     assert (status.state, status.is_paused, status.tripped) == ("half-open", False, False)
     assert (status.trips, status.epoch) == (1, 2)
     assert status.pace < FAST
-    assert status.consecutive_errors == breaker.status().consecutive_errors == 0
     assert told(breaker) == ["tripped", "half-open", "cut"]
     cut = breaker.events()[-1]
     assert cut.evidence[-1].id == permit.id
     assert "paced down from" in cut.reason
     assert [getattr(record, "event", "") for record in caplog.records].count("tripped") == 0
+
+
+def test_errors_before_any_success_are_counted_and_told_until_there_is_one(recovering):
+    breaker = recovering(FAST)
+    before = breaker.status().consecutive_errors
+    status = breaker.acquire(timeout=20).rate_limited()
+    assert status.consecutive_errors == before + 1
+    assert status.reason == f"still limited: {before + 1} rate limit errors in a row"
+    breaker.acquire(timeout=20).success()
+    assert breaker.status().consecutive_errors == 0
 
 
 def test_an_error_pauses_for_its_retry_after(recovering):
