@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import groupby
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import redis
 from benchmarks.recovery import picture, report
 from benchmarks.recovery.policies import POLICIES
 from benchmarks.recovery.run import Gang, Interrupted, Outcome, Plan, forget
-from benchmarks.recovery.shapes import SHAPES
+from benchmarks.recovery.shapes import LONGER, SHAPES
 from benchmarks.report import machine, write_readme
 from breaker.embedded import EmbeddedStore
 from breaker.errors import BreakerError
@@ -31,8 +32,8 @@ def main() -> int:
     given = _arguments()
     logging.getLogger("breaker").setLevel(logging.CRITICAL)
     plans, notes = _plans(given)
-    batches = [plans[at : at + given.together] for at in range(0, len(plans), given.together)]
-    minutes = len(batches) * (given.seconds + AROUND) / 60
+    batches = _batches(plans, given.together)
+    minutes = sum(batch[0].seconds + AROUND for batch in batches) / 60
     _say(f"{len(plans)} runs, {given.together} at a time: about {minutes:.0f} minutes")
     for note in notes:
         _say(note)
@@ -68,7 +69,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--policies", default=",".join(POLICIES), help=f"of {','.join(POLICIES)}"
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="of a run (60)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="of a run (60); an incident's takes three times as long",
+    )
     parser.add_argument("--rate", type=float, default=100.0, help="calls/s allowed (100)")
     parser.add_argument("--cooldown", type=float, default=10.0, help="of the breakers (10)")
     parser.add_argument("--workers", type=int, default=8, help="processes of a fleet (8)")
@@ -91,8 +97,23 @@ def _plans(given: argparse.Namespace) -> tuple[list[Plan], list[str]]:
     notes = [
         f"{name} is not installed: left out" for name in given.policies if name not in here
     ]
-    size = (given.rate, given.seconds, given.cooldown, given.workers, given.threads)
-    return [Plan(shape, policy, *size) for shape in given.shapes for policy in here], notes
+    rest = (given.cooldown, given.workers, given.threads)
+    times = {shape.name: shape.times for shape in SHAPES}
+    plans = [
+        Plan(shape, policy, given.rate, given.seconds * times[shape], *rest)
+        for shape in given.shapes
+        for policy in here
+    ]
+    return plans, notes
+
+
+def _batches(plans: Sequence[Plan], size: int) -> list[list[Plan]]:
+    """Those that run together last as long."""
+    batches = []
+    for _, equal in groupby(plans, key=lambda plan: plan.seconds):
+        rest = list(equal)
+        batches += [rest[at : at + size] for at in range(0, len(rest), size)]
+    return batches
 
 
 def _together(plans: Sequence[Plan], urls: Sequence[str]) -> Iterator[Outcome]:
@@ -139,7 +160,10 @@ def _for_readme(
     given: argparse.Namespace, rows: Sequence[report.Row], where: dict[str, str]
 ) -> str:
     fleet = f"{given.workers} processes of {given.threads} threads"
-    run = f"{given.seconds:g} s for each, {given.rate:g} calls/s allowed"
+    run = (
+        f"{given.seconds:g} s for each ({given.seconds * LONGER:g} for `incident` and `outage`), "
+        f"{given.rate:g} calls/s allowed"
+    )
     return (
         "![calls, 200s and 429s per second, without a breaker, with a plain one, and paced]"
         "(docs/recovery.svg)\n\n"

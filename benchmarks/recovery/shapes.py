@@ -26,6 +26,8 @@ WORK = 0.05
 FEWEST, MOST = 500, 1500
 # What is left of the allowance in an incident, and what a slow upstream has.
 TRICKLE = 2.0
+# An incident is judged by what came before and after it, too.
+LONGER = 3.0
 # The share of its calls that the tokens of an upstream with two buckets last for.
 TOKENS_FOR = 0.8
 
@@ -105,6 +107,7 @@ def _troubles(rate: float, duration: float) -> tuple[Shape, ...]:
             partial(Changing, incident),
             by_time(incident),
             back_at=low,
+            times=LONGER,
         ),
         Shape(
             "outage",
@@ -112,6 +115,7 @@ def _troubles(rate: float, duration: float) -> tuple[Shape, ...]:
             partial(Changing, outage),
             by_time(outage),
             back_at=dark,
+            times=LONGER,
         ),
     )
 

@@ -211,6 +211,7 @@ class Shape:
         allowed: calls per second that it lets a perfect fleet have at a moment.
         hint: the Retry-After of a refusal, from the true wait.
         back_at: when the capacity is whole again after an incident; None without one.
+        times: how many times as long as the others it is run.
     """
 
     name: str
@@ -219,6 +220,7 @@ class Shape:
     allowed: Callable[[float], float]
     hint: Hint = exact
     back_at: float | None = None
+    times: float = 1.0
 
 
 def steadily(rate: float) -> Callable[[float], float]:
