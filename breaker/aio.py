@@ -16,7 +16,8 @@ from breaker.config import configured
 from breaker.defaults import Defaults
 from breaker.errors import ConfigurationError, StoreError
 from breaker.model import Grant, Status, Transition
-from breaker.protocol.plans import Plans, Request
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Request
 from breaker.protocol.wire import Reply
 from breaker.push import Watch
 from breaker.settings import Options

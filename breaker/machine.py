@@ -510,7 +510,10 @@ class Machine:
             self._end_pause(None, "closed", "closed", "pause over")
 
     def _apply_settings(self, call: Call) -> None:
+        was_paced = self.settings.get("recovery") == "pace"
         self._write(settings=self.declared | self.overrides)
+        if self._is_paced() and not was_paced:
+            self.pace.begin(self.now)
         if self.settings["mode"] == "shadow" and self.state in ("open", "half-open"):
             self._end_pause(call, "closed", "closed", "shadow mode never pauses")
 

@@ -146,13 +146,13 @@ class Pace:
 
     def is_calm(self, now: float) -> bool:
         """Whether it holds nobody back any more."""
+        self._note_unused(now)
         calm = doubled(CALM, min(self.relapses, MOST_RELAPSES))
         length = max(calm, self.paused, CALM_SLOTS * 1000.0 / self.rate(now))
         watched = now - self.calm_from
         if self.proven == 0 or watched < length or self.line > now:
             return False  # whoever stands in line is held back
-        unused = self.calm_idle + max(0.0, now - self.slot)
-        self.calm_from, self.calm_idle = now, 0.0
+        unused, self.calm_from, self.calm_idle = self.calm_idle, now, 0.0
         if unused < watched / 3.0:
             return False
         self.calm_at = now
@@ -309,7 +309,8 @@ class Pace:
             self.top, self.low = rate, rate * max(0.5, 0.95 - 0.15 * self.early)
         self.top, self.low = max(self.top, SLOWEST), max(self.low, SLOWEST)
         self.is_new = 0.0
-        is_less = self.top < IS_LESS * self._best(now)
+        best = self._best(now)
+        is_less = best == 0 or self.top < IS_LESS * best
         costs = min(COSTS_MOST, COSTS * pause)
         usual = max(RISE, RISE_CALLS * 1000.0 / self.top, costs)
         self.rise = QUICK_RISE if is_less else usual

@@ -14,7 +14,8 @@ from breaker.classify import rate_limit
 from breaker.config import configured
 from breaker.errors import ConfigurationError, StoreError
 from breaker.model import Grant, Status, Transition
-from breaker.protocol.plans import Plans, Request
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Request
 from breaker.protocol.wire import Reply
 from breaker.push import Watch
 from breaker.settings import Options

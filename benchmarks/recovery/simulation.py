@@ -27,7 +27,8 @@ from breaker.machine import Machine
 from breaker.model import Grant
 from breaker.protocol.keys import Keys
 from breaker.protocol.meter import Meter
-from breaker.protocol.plans import Ask, Plans, Send, Sleep, Tell
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Ask, Send, Sleep, Tell
 from breaker.push.view import View
 from breaker.settings import Settings
 

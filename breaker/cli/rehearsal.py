@@ -15,7 +15,8 @@ from breaker.errors import StoreError
 from breaker.model import Grant
 from breaker.protocol import wire
 from breaker.protocol.keys import Keys
-from breaker.protocol.plans import Ask, Plans, Request, Send
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Ask, Request, Send
 from breaker.protocol.scripts import Script
 from breaker.settings import Settings
 from breaker.store.run_sync import SyncStore

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from breaker.classify import Allowance, allowance
 from breaker.errors import BreakerOpen, ConfigurationError
@@ -21,7 +21,8 @@ from breaker.model import Grant, Status, Transition
 from breaker.protocol import wire
 from breaker.protocol.keys import Keys
 from breaker.protocol.meter import Meter
-from breaker.protocol.scripts import Script, script
+from breaker.protocol.requests import Ask, Request, Send, Sleep, Tell, Watching
+from breaker.protocol.scripts import script
 from breaker.settings import LONGEST, Settings, duration_problems, option_problems, to_ms
 
 # How often a waiting worker asks again, in seconds, so as to hear of an operator's resume.
@@ -44,94 +45,6 @@ SCARCE, FEW = 0.1, 10
 ERROR_ID_LENGTH = 500
 LONGEST_PAUSE = 31_536_000
 
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Run a script.
-
-    Attributes:
-        local_args: while the store is down a local answer will do, which goes by these arguments
-            over the others; None: it will not do.
-    """
-
-    script: Script
-    keys: tuple[str, ...]
-    args: tuple[str | int, ...]
-    local_args: Mapping[str, str | int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Run a plain command. `may_fail`: the answer is None if the store is down."""
-
-    command: tuple[str | int, ...]
-    may_fail: bool = False
-
-
-class Watching(Protocol):
-    """What is known of a breaker without asking; `breaker.push` has it."""
-
-    @property
-    def serial(self) -> int:
-        """Grows with every change."""
-
-    @property
-    def last(self) -> wire.Reply:
-        """What the store last said."""
-
-    @property
-    def told_at(self) -> float:
-        """When it said so, in monotonic seconds."""
-
-    @property
-    def meter(self) -> Meter:
-        """What this process delivers of the breaker's jobs."""
-
-    def known(self) -> wire.Reply | None:
-        """What the store last said, if nothing can have changed since but by time."""
-
-    def grant(self) -> Grant | None:
-        """Leave to run a job that needs no asking."""
-
-    def runs(self) -> bool:
-        """Whether the queue is known not to be paused."""
-
-    def is_quiet(self) -> bool:
-        """Whether a success need not be sent."""
-
-    def paused_left(self) -> float | None:
-        """Seconds that are left of a pause that is known for sure."""
-
-    def introduce(self, incarnation: str) -> None:
-        """This worker has made itself known to the store's present state."""
-
-    def learn(self, reply: wire.Reply) -> None:
-        """Take in an own reply."""
-
-    def notify(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when anything is to be looked at anew; returns what ends that."""
-
-    def wait_for_change(self, serial: int, seconds: float) -> None:
-        """Block until there was a change since `serial`, or for so many seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Wait so many seconds, or until what is watched has changed since `serial`."""
-
-    seconds: float
-    watch: Watching | None = None
-    serial: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Log and alert what this call has changed."""
-
-    transitions: tuple[Transition, ...]
-
-
-Request = Ask | Send | Sleep | Tell
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from breaker.alerts import tell
 from breaker.errors import StoreError
-from breaker.protocol.plans import Request
+from breaker.protocol.requests import Request
 from breaker.push.view import View
 from breaker.store.connect import Subscriber, Target, is_store_error, open_subscriber
 from breaker.store.outage import outage_of

@@ -9,7 +9,7 @@ import redis
 
 from breaker.errors import StoreUnavailable
 from breaker.model import Transition
-from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell, Watching
+from breaker.protocol.requests import Ask, Request, Send, Sleep, Tell, Watching
 from breaker.store.connect import (
     WRITES,
     Shared,

@@ -8,7 +8,7 @@ import redis
 
 from breaker.errors import StoreUnavailable
 from breaker.model import Transition
-from breaker.protocol.plans import Ask, Request, Send, Sleep, Tell
+from breaker.protocol.requests import Ask, Request, Send, Sleep, Tell
 from breaker.store.connect import WRITES, Target, give_back, lend, only_reads, translate
 from breaker.store.fallback import Fallback
 from breaker.store.outage import Outage

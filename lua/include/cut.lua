@@ -30,7 +30,8 @@ local function pace_slow_down(p, now, pause)
   end
   p.top, p.low = math.max(p.top, SLOWEST), math.max(p.low, SLOWEST)
   p.is_new = 0
-  local is_less = p.top < IS_LESS * pace_best(p, now)
+  local best = pace_best(p, now)
+  local is_less = best == 0 or p.top < IS_LESS * best
   local costs = math.min(COSTS_MOST, COSTS * pause)
   local usual = math.max(RISE, RISE_CALLS * 1000 / p.top, costs)
   p.rise = is_less and QUICK_RISE or usual

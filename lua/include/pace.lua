@@ -8,7 +8,7 @@ local STEEP, LINGER, DOUBLING, DOUBLINGS = 2, 1.5, 600, 7
 local BEST_HALVES = 60000
 local FIRST_SILENCE, USUAL_SILENCE = 250, 5000
 local USUAL_MISSES, LONGER_SILENCE, LONGEST_SILENCE = 12, 500, 60000
-local CALM, CALM_SLOTS, RELAPSE, MOST_RELAPSES = 10000, 10, 600000, 6
+local RELAPSE = 600000
 
 -- The numbers in the state hash's `pace`, in this order, with what they are at first.
 local PACE = {
@@ -74,22 +74,6 @@ end
 
 local function pace_rate(p, now)
   return pace_rate_at(p, p.proven > 0 and math.min(now, p.slot) or now)
-end
-
-local function pace_is_calm(p, now)
-  local calm = doubled(CALM, math.min(p.relapses, MOST_RELAPSES))
-  local length = math.max(calm, p.paused, CALM_SLOTS * 1000 / pace_rate(p, now))
-  local watched = now - p.calm_from
-  if p.proven == 0 or watched < length or p.line > now then
-    return false
-  end
-  local unused = p.calm_idle + math.max(0, now - p.slot)
-  p.calm_from, p.calm_idle = now, 0
-  if unused < watched / 3 then
-    return false
-  end
-  p.calm_at = now
-  return true
 end
 
 local function pace_trip(p, now, pause)

@@ -7,8 +7,13 @@ local function apply_settings(b)
   for option, value in pairs(cjson.decode(b.row.overrides or '{}')) do
     merged[option] = value
   end
+  local was_paced = b.row.recovery == 'pace'
   for option, value in pairs(merged) do
     put(b, option, value)
+  end
+  if is_paced(b) and not was_paced then
+    pace_begin(pace_of(b), b.now)
+    put_pace(b)
   end
   if b.row.mode == 'shadow' and (b.row.state == 'open' or b.row.state == 'half-open') then
     end_pause(b, 'closed', 'closed', {reason = 'shadow mode never pauses'})

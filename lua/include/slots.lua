@@ -2,6 +2,7 @@
 -- Who gets which slot of the schedule, and who is sent away until when.
 
 local HORIZON, LEAD, TOLERANCE, LONGEST_WAIT = 1000, 500, 50, 60000
+local CALM, CALM_SLOTS, MOST_RELAPSES = 10000, 10, 6
 
 local function pace_gap(p, at)
   local gap = 1000 / pace_rate_at(p, at)
@@ -34,6 +35,23 @@ local function pace_note_unused(p, now)
   if p.proven > 0 and p.proven <= now then
     p.proven = math.min(now, p.proven + unused)
   end
+end
+
+local function pace_is_calm(p, now)
+  pace_note_unused(p, now)
+  local calm = doubled(CALM, math.min(p.relapses, MOST_RELAPSES))
+  local length = math.max(calm, p.paused, CALM_SLOTS * 1000 / pace_rate(p, now))
+  local watched = now - p.calm_from
+  if p.proven == 0 or watched < length or p.line > now then
+    return false
+  end
+  local unused = p.calm_idle
+  p.calm_from, p.calm_idle = now, 0
+  if unused < watched / 3 then
+    return false
+  end
+  p.calm_at = now
+  return true
 end
 
 local function pace_promise(p, now)

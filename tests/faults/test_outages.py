@@ -12,6 +12,12 @@ from tests.faults.states import STATES
 LONG = 600.0
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    """On a busy machine a quarter of a second may be too little for a store that is well."""
+    monkeypatch.setattr("breaker.store.connect.TIMEOUT", 1.0)
+
+
 class Limited(Exception):
     status_code = 429
 

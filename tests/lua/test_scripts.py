@@ -7,7 +7,8 @@ import pytest
 
 from breaker.protocol import scripts
 from breaker.protocol.keys import Keys
-from breaker.protocol.plans import Ask, Plans, Send
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Ask, Send
 from breaker.settings import OPTIONS, Settings
 
 LUA = Path(__file__).parents[2] / "lua"

@@ -11,7 +11,8 @@ from breaker.errors import BreakerOpen
 from breaker.machine import Machine
 from breaker.model import Grant
 from breaker.protocol.keys import Keys
-from breaker.protocol.plans import Ask, Plans, Sleep
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Ask, Sleep
 from breaker.push.view import View
 from breaker.settings import Settings
 

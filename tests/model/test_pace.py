@@ -223,6 +223,7 @@ class PacedHistories(Twins):
 
     def configure(self, recovery):
         self.both("configure", "ops", changes=json.dumps({"recovery": recovery}))
+        self.last = None  # a schedule that is taken up again begins anew
 
     # -- time
 

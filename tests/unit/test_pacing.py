@@ -258,13 +258,13 @@ def test_a_rest_before_the_burst_is_counted_in():
     assert long.top < short.top
 
 
-def test_the_rise_is_quick_while_less_gets_through_than_did_lately():
+def test_the_rise_is_quick_while_less_gets_through_than_did_lately_or_nothing_is_known():
     known = steady(best=10 * RATE, best_at=NOW)
     unknown, forgotten = steady(), steady(best=10 * RATE, best_at=NOW - 3_600_000)
     for pace in (known, unknown, forgotten):
         cut_after(pace, NOW + 4000)
-    assert known.rise == pacing.QUICK_RISE
-    assert unknown.rise == forgotten.rise >= pacing.RISE
+    assert known.rise == unknown.rise == pacing.QUICK_RISE
+    assert forgotten.rise >= pacing.RISE
 
 
 def test_what_was_delivered_for_long_is_remembered():

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from breaker.protocol.keys import Keys
-from breaker.protocol.plans import Ask, Plans, Send, Sleep
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Ask, Send, Sleep
 from breaker.settings import Settings
 
 SLOT = {
