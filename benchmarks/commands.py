@@ -13,6 +13,7 @@ from breaker import Breaker, BreakerOpen
 NAME = "commands"
 JOBS = 1000
 ALERTS = 20
+PACED = 100
 RECOVERIES = 10
 
 
@@ -23,6 +24,7 @@ def measure(url: str) -> Iterator[Figure]:
         yield from _alert(url, client)
         yield from _open(url, client)
         yield from _half_open(url, client)
+        yield from _paced(url, client)
         yield from _without_push(url, client)
 
 
@@ -75,7 +77,8 @@ def _open(url: str, client: redis.Redis) -> Iterator[Figure]:
 
 def _half_open(url: str, client: redis.Redis) -> Iterator[Figure]:
     ran = []
-    with Breaker("half-open", url=url, threshold=1, cooldown=0.2) as breaker:
+    options = {"threshold": 1, "cooldown": 0.2, "recovery": "probe"}
+    with Breaker("half-open", url=url, **options) as breaker:
         quiet(breaker)
         for _ in range(RECOVERIES):
             status = breaker.record_rate_limit_error()
@@ -86,6 +89,21 @@ def _half_open(url: str, client: redis.Redis) -> Iterator[Figure]:
                 pass
             ran.append(float(scripts_run(client) - before))
     yield _counted("half-open (the probe)", ran, f"{RECOVERIES} recoveries", None)
+
+
+def _paced(url: str, client: redis.Redis) -> Iterator[Figure]:
+    left = {"RateLimit-Limit": "9999", "RateLimit-Remaining": "900", "RateLimit-Reset": "9"}
+    with Breaker("paced", url=url) as breaker:
+        quiet(breaker)
+        breaker.observe(left)  # a hundred jobs a second
+        with breaker.guard():
+            pass
+        before = scripts_run(client)
+        for _ in range(PACED):
+            with breaker.guard():
+                pass
+        ran = scripts_run(client) - before
+    yield _counted("half-open, paced", [ran / PACED], f"{PACED} jobs", 1)
 
 
 def _without_push(url: str, client: redis.Redis) -> Iterator[Figure]:
