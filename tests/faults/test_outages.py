@@ -47,10 +47,13 @@ def test_an_outage_of_any_kind(new_server, name, told, state, push):
             breaker.record_success()
             assert breaker.record_rate_limit_error().is_paused
             assert told() == (1, 0)
-        eventually(lambda: counted(breaker) == 1 and not breaker.is_paused())
+        # The error before it, and perhaps one that was sent, timed out and is carried out late.
+        eventually(lambda: counted(breaker) in (1, 2) and not breaker.is_paused())
         eventually(lambda: told() == (1, 1))
-        limit(breaker)
-        assert not breaker.is_paused()
+        breaker.reset()
+        for _ in range(2):
+            limit(breaker)
+            assert not breaker.is_paused()
         limit(breaker)
         assert breaker.is_paused()
         assert breaker.status().trips == 1
