@@ -79,7 +79,7 @@ def _panels(down: int, right: int) -> tuple[Any, Any]:
     pyplot = importlib.import_module("matplotlib.pyplot")
     size = (right * WIDTH + 0.6, down * HEIGHT + 0.6)
     figure, axes = pyplot.subplots(
-        down, right, figsize=size, squeeze=False, sharex=True, layout="constrained"
+        down, right, figsize=size, squeeze=False, sharex="row", layout="constrained"
     )
     return figure, axes
 
