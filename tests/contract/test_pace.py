@@ -272,11 +272,13 @@ def test_a_calm_fleet_closes_when_the_next_job_comes(recovering, client, name):
 # -- called back
 
 
+# Nobody can call back who is not pushed to.
+pushed = pytest.mark.parametrize("face", ["sync pushed", "async pushed"], indirect=True)
+
+
 @pytest.fixture
-def sleeper(recovering, client, name, face):
+def sleeper(recovering, client, name):
     """Sleeps towards a slot that is 40 s away."""
-    if not face.push:
-        pytest.skip("nobody can call back who is not pushed to")
     breaker = recovering(CRAWL, is_proven=True)
     eventually(breaker.inner._watch.known)
     breaker.acquire(timeout=20)
@@ -286,6 +288,7 @@ def sleeper(recovering, client, name, face):
     return thread, came
 
 
+@pushed
 @pytest.mark.parametrize("order", ["resume", "reset", "disable"])
 def test_an_operator_ends_the_pacing_at_once(sleeper, other, order):
     thread, came = sleeper
@@ -295,6 +298,7 @@ def test_an_operator_ends_the_pacing_at_once(sleeper, other, order):
     assert not permit._grant.is_paced
 
 
+@pushed
 def test_an_operators_pause_calls_back(sleeper, other):
     thread, came = sleeper
     other.pause()
@@ -304,6 +308,7 @@ def test_an_operators_pause_calls_back(sleeper, other):
     assert (permit.epoch, permit._grant.is_paced) == (2, False)
 
 
+@pushed
 def test_a_cut_calls_back(sleeper, other, client, name):
     thread, came = sleeper
     status = other._limited(None, "e", conversations.Grant("p", 1, 0, is_probe=False))
@@ -378,10 +383,9 @@ def test_looking_at_an_empty_queue_again_and_again_does_not_keep_a_slot(
     assert pace_of(client, name)["given"] == 1
 
 
-def test_a_kept_slot_is_called_back(recovering, other, face):
+@pushed
+def test_a_kept_slot_is_called_back(recovering, other):
     breaker = recovering(FAST)
-    if not face.push:
-        pytest.skip("nobody can call back who is not pushed to")
     breaker.inner._plans._clock = Clock()
     assert breaker.wait(timeout=0)
     other.pause()
