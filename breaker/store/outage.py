@@ -42,6 +42,7 @@ class Outage:
         self._needs_write = False
         self.on_begin: Callable[[], None] = lambda: None
         self._began = 0.0
+        self._ended = 0.0
         self._failures = 0
         self._ask_again = 0.0
         self._says = ""
@@ -69,11 +70,22 @@ class Outage:
         """Whether there is an outage, and it is time to look if it is over."""
         return self.is_on and time.monotonic() >= self._ask_again
 
-    def failed(self, error: StoreUnavailable, *, is_read_only: bool = False) -> None:
-        """The store did not answer, or answered that it only reads for now."""
+    def failed(
+        self, error: StoreUnavailable, asked_at: float, *, is_read_only: bool = False
+    ) -> None:
+        """The store did not answer, or answered that it only reads for now.
+
+        Args:
+            error: what it said.
+            asked_at: when it was asked, in monotonic seconds: an answer that is late tells of an
+                outage that may be over by now.
+            is_read_only: it reads, but takes no writes.
+        """
         with self._lock:
             now = time.monotonic()
             self.failures += 1
+            if not self.is_on and asked_at < self._ended:
+                return
             is_new = not self.is_on
             if is_new:
                 self.is_on, self._began, self._failures = True, now, 0
@@ -96,7 +108,9 @@ class Outage:
             if self._needs_write and not is_write:
                 return
             was_on, self.is_on = self.is_on, False
-            lasted = time.monotonic() - self._began
+            if was_on:
+                self._ended = time.monotonic()
+            lasted = self._ended - self._began
         if was_on and self._is_told:
             _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -98,9 +99,11 @@ class AsyncStore:
 
     async def _command(self, *command: str | int, is_write: bool) -> Any:
         shared = self._shared()
+        asked_at = time.monotonic()
         try:
             # Many tasks and few connections: waiting for one is no sign of an outage.
             async with shared.turns:
+                asked_at = time.monotonic()
                 answer = await shared.client.execute_command(*command)
         except redis.exceptions.NoScriptError:
             self._outage.ended(is_write=False)
@@ -108,7 +111,7 @@ class AsyncStore:
         except (redis.RedisError, OSError) as error:
             told = translate(error, self.target)
             if isinstance(told, StoreUnavailable):
-                self._outage.failed(told, is_read_only=only_reads(error))
+                self._outage.failed(told, asked_at, is_read_only=only_reads(error))
             else:
                 self._outage.ended(is_write=is_write)
             if isinstance(error, redis.exceptions.ReadOnlyError):

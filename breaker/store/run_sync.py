@@ -88,6 +88,7 @@ class SyncStore:
             return self._fallback.answer(self._outage.number, ask.script.name, given, error)
 
     def _command(self, *command: str | int, is_write: bool) -> Any:
+        asked_at = time.monotonic()
         try:
             answer = self._client.execute_command(*command)
         except redis.exceptions.NoScriptError:
@@ -96,7 +97,7 @@ class SyncStore:
         except (redis.RedisError, OSError) as error:
             told = translate(error, self.target)
             if isinstance(told, StoreUnavailable):
-                self._outage.failed(told, is_read_only=only_reads(error))
+                self._outage.failed(told, asked_at, is_read_only=only_reads(error))
             else:
                 self._outage.ended(is_write=is_write)
             if isinstance(error, redis.exceptions.ReadOnlyError):

@@ -5,6 +5,8 @@ import time
 import pytest
 
 from breaker import AsyncBreaker, Breaker, BreakerOpen, ConfigurationError, StoreUnavailable
+from breaker.store.connect import Target
+from breaker.store.outage import Outage
 from tests.contract.waiting import eventually
 
 LONG = 600.0
@@ -141,3 +143,15 @@ def test_a_call_has_one_deadline(new_server, name):
         began = time.monotonic()
         assert not breaker.is_paused()
         assert time.monotonic() - began < 5
+
+
+def test_an_answer_that_comes_after_the_end_begins_no_second_outage(url, caplog):
+    outage = Outage(Target.of_url(url))
+    asked_at = time.monotonic()
+    outage.failed(StoreUnavailable("full"), asked_at)
+    outage.ended(is_write=True)
+    outage.failed(StoreUnavailable("full"), asked_at)
+    assert (outage.is_on, outage.number, outage.failures) == (False, 1, 2)
+    assert len(caplog.records) == 2
+    outage.failed(StoreUnavailable("full again"), time.monotonic())
+    assert (outage.is_on, outage.number) == (True, 2)
