@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from breaker import Breaker
 from breaker.cli.app import app
+from tests.contract.waiting import eventually
 
 PATIENCE = 15.0
 
@@ -79,8 +80,7 @@ def trip(breaker: Breaker, retry_after: float | None = None) -> None:
 def recover(breaker: Breaker) -> None:
     """Trip it for a moment and wait until it recovers."""
     trip(breaker, retry_after=0.05)
-    while breaker.status().state != "half-open":
-        time.sleep(0.01)
+    eventually(lambda: breaker.status().state == "half-open")
 
 
 class Running:

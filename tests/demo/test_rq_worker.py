@@ -247,7 +247,7 @@ def test_a_pop_blocks_for_a_second_at_most(gate, queues):
         blocked.append(block)
         if block is None:
             return
-        time.sleep(block)
+        time.sleep(block)  # as a pop does that blocks and finds nothing
         raise DequeueTimeout
 
     with pytest.raises(DequeueTimeout):
