@@ -9,8 +9,8 @@ from typing import Any
 from breaker.errors import ConfigurationError
 from breaker.protocol.keys import Keys
 from breaker.settings import Settings, name_problems
-from breaker.store.connect import DEFAULT_URL, Target
 from breaker.store.fallback import POLICIES
+from breaker.store.target import DEFAULT_URL, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, Unpack
 
 from breaker.config import configured
+from breaker.protocol.keys import PREFIX
 from breaker.settings import Options
 
 B = TypeVar("B")
@@ -17,7 +18,7 @@ def configure(
     *,
     url: str | None = None,
     redis: Any = None,
-    prefix: str = "breaker",
+    prefix: str = PREFIX,
     worker: str | None = None,
     push: bool = True,
     on_store_failure: str = "local",

@@ -1,6 +1,5 @@
 """Every breaker under one prefix: what the command line, the exporter and the page read."""
 
-import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +8,8 @@ from breaker.alerts import tell
 from breaker.config import find_target, this_worker
 from breaker.errors import ConfigurationError, StoreRefused
 from breaker.model import Status
-from breaker.protocol.keys import Keys, registry
-from breaker.protocol.plans import Plans, registered
+from breaker.protocol.asking import Asker, registered
+from breaker.protocol.keys import PREFIX, Keys, registry
 from breaker.settings import Settings, name_problems
 from breaker.store.run_sync import SyncStore
 
@@ -32,7 +31,7 @@ class Fleet:
     """
 
     def __init__(
-        self, *, url: str | None = None, redis: Any = None, prefix: str = "breaker"
+        self, *, url: str | None = None, redis: Any = None, prefix: str = PREFIX
     ) -> None:
         problems = list(name_problems("prefix", prefix))
         if problems:
@@ -60,7 +59,8 @@ class Fleet:
         refusals: dict[str, StoreRefused] = {}
         for name in names:
             try:
-                status = self._store.run(self._plans(name).status())
+                asker = self._asker(name)
+                status = asker.status_of(self._store.run(asker.read()))
             except StoreRefused as refusal:
                 refusals[name] = refusal
             else:
@@ -73,13 +73,8 @@ class Fleet:
         """Close the connections."""
         self._store.close()
 
-    def _plans(self, name: str) -> Plans:
+    def _asker(self, name: str) -> Asker:
         keys = Keys(self.prefix, name)
-        return Plans(
-            keys,
-            keys.channel(self.target.database),
-            this_worker(),
-            Settings.resolve({}, {}),
-            clock=time.monotonic,
-            random=random.random,
-        )
+        settings = Settings.resolve({}, {})
+        channel = keys.channel(self.target.database)
+        return Asker(keys, channel, this_worker(), settings, clock=time.monotonic)

@@ -28,6 +28,7 @@ from breaker import tally
 from breaker.errors import StoreError, StoreUnavailable
 from breaker.fleet import Fleet
 from breaker.model import State, Status
+from breaker.protocol.keys import PREFIX
 from breaker.store.outage import failures
 
 # Seconds to read a whole fleet in. Prometheus gives a scrape up after ten, and would then not
@@ -140,7 +141,7 @@ class Collector(registry.Collector):
     """
 
     def __init__(
-        self, url: str | None = None, *, redis: Any = None, prefix: str = "breaker"
+        self, url: str | None = None, *, redis: Any = None, prefix: str = PREFIX
     ) -> None:
         self.fleet = Fleet(url=url, redis=redis, prefix=prefix)
         self._was_up = True

@@ -12,7 +12,10 @@ from typing import Any, Self, TypedDict
 
 from breaker.errors import ConfigurationError
 
+# Seconds: the longest span that an option or a Retry-After may have.
 LONGEST = 86_400.0
+# Seconds: the longest pause that an operator may order, a year.
+LONGEST_PAUSE = 31_536_000.0
 NAME_LENGTH = 200
 
 

@@ -4,12 +4,12 @@ Nothing here is touched while a queue is quiet.
 """
 
 import contextlib
-import os
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
 
+from breaker import forking
 from breaker.push import Watch
 from breaker.store.outage import Outage
 
@@ -78,11 +78,8 @@ def waits() -> Mapping[str, tuple[int, float]]:
         return dict(_waits)
 
 
-def _after_fork_in_child() -> None:
+@forking.in_child
+def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - another thread may have held it at the fork
     _lock = threading.Lock()
     _waits.clear()  # the parent tells of its own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

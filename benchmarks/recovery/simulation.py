@@ -25,6 +25,7 @@ from benchmarks.recovery.shapes import FEWEST, MOST, WORK, shape_named, shapes
 from benchmarks.recovery.upstreams import Shape
 from breaker.machine import Machine
 from breaker.model import Grant
+from breaker.protocol.asking import Asker
 from breaker.protocol.keys import Keys
 from breaker.protocol.meter import Meter
 from breaker.protocol.plans import Plans
@@ -170,15 +171,10 @@ class Process:
 
     def __init__(self, world: World, store: Store, settings: Settings, number: int) -> None:
         self.view = View()
-        self.plans = Plans(
-            Keys("breaker", "simulated"),
-            "changes",
-            f"worker-{number}",
-            settings,
-            watch=Known(world, self.view),
-            clock=lambda: world.now,
-            random=world.random.random,
-        )
+        keys, name = Keys("breaker", "simulated"), f"worker-{number}"
+        self.asker = Asker(keys, "changes", name, settings, clock=lambda: world.now)
+        watch = Known(world, self.view)
+        self.plans = Plans(self.asker, watch, random=world.random.random)
         self._world, self._store = world, store
         store.listeners.append(self)
         world.at(world.random.random() * TICK, self._tick)
@@ -193,7 +189,7 @@ class Process:
         self._world.at(now + TICK, self._tick)
 
     def _prove(self) -> None:
-        plan = self.plans.view()
+        plan = self.asker.read()
         reply = self._store.answer(next(plan))
         self.view.learn(reply, self._world.now, is_proof=True)
 

@@ -24,8 +24,10 @@ from breaker.errors import ConfigurationError, StoreRefused
 from breaker.model import Transition
 from breaker.protocol.keys import Keys, registry
 from breaker.protocol.wire import text
-from breaker.store.connect import TIMEOUT, Target, open_sync, translate
+from breaker.store.connect import TIMEOUT, open_sync
 from breaker.store.run_sync import SyncStore
+from breaker.store.target import Target
+from breaker.store.verdicts import translate
 
 SCHEMA = "1"
 PINGS = 5

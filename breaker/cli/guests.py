@@ -8,7 +8,8 @@ import typer
 
 from breaker.cli import show
 from breaker.cli.exits import Exit
-from breaker.cli.session import PREFIX, Session
+from breaker.cli.session import Session
+from breaker.protocol.keys import PREFIX
 
 # Everything behind the name is the guest's, --help too.
 CONTEXT = {

@@ -14,8 +14,10 @@ from breaker.cli.permissions import refused_command, refuses_command
 from breaker.errors import StoreError
 from breaker.model import Grant
 from breaker.protocol import wire
+from breaker.protocol.asking import Asker
 from breaker.protocol.keys import Keys
 from breaker.protocol.plans import Plans
+from breaker.protocol.replies import Reply
 from breaker.protocol.requests import Ask, Request, Send
 from breaker.protocol.scripts import Script
 from breaker.settings import Settings
@@ -49,9 +51,8 @@ class Rehearsal:
         """Run the scripts and yield what went wrong with each."""
         channel = self.keys.channel(self.store.target.database)
         settings = Settings.resolve({"threshold": 1}, {})
-        plans = Plans(
-            self.keys, channel, "doctor", settings, clock=time.monotonic, random=lambda: 0.0
-        )
+        asker = Asker(self.keys, channel, "doctor", settings, clock=time.monotonic)
+        plans = Plans(asker, random=lambda: 0.0)
         probe = Grant(uuid.uuid4().hex, epoch=0, run=0, is_probe=True)
         for plan in (
             plans.acquire(0),
@@ -107,9 +108,9 @@ def _trouble(asked: list[Ask], error: StoreError) -> Trouble:
     return Trouble(sent.name if sent else "", reason, refused_command(reason, sent))
 
 
-def _lost(sent: Script, reply: wire.Reply) -> Iterator[Trouble]:
+def _lost(sent: Script, reply: Reply) -> Iterator[Trouble]:
     """What the script went on without."""
     for what, command in (("event_lost", "XADD"), ("push_lost", "PUBLISH")):
         if what in reply:
-            reason = str(reply[what])
+            reason = str(reply.get(what))
             yield Trouble(sent.name, reason, command if refuses_command(reason) else "")

@@ -10,9 +10,8 @@ from breaker.cli import show
 from breaker.cli.names import UnknownBreaker, is_known
 from breaker.fleet import Fleet
 from breaker.model import Status, Transition
+from breaker.protocol.keys import PREFIX
 from breaker.sync import Breaker
-
-PREFIX = "breaker"
 
 
 class Session:

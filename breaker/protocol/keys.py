@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# What all keys begin with, unless told otherwise.
+PREFIX = "breaker"
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from breaker.model import Grant, Transition
-from breaker.protocol import wire
 from breaker.protocol.meter import Meter
+from breaker.protocol.replies import Reply
 from breaker.protocol.scripts import Script
 
 
@@ -15,8 +15,8 @@ class Ask:
     """Run a script.
 
     Attributes:
-        local_args: while the store is down a local answer will do, which goes by these arguments
-            over the others; None: it will not do.
+        local_args: during an outage the local breaker may answer; these arguments replace the
+            others of the same names. None: it may not.
     """
 
     script: Script
@@ -41,7 +41,7 @@ class Watching(Protocol):
         """Grows with every change."""
 
     @property
-    def last(self) -> wire.Reply:
+    def last(self) -> Reply:
         """What the store last said."""
 
     @property
@@ -52,7 +52,7 @@ class Watching(Protocol):
     def meter(self) -> Meter:
         """What this process delivers of the breaker's jobs."""
 
-    def known(self) -> wire.Reply | None:
+    def known(self) -> Reply | None:
         """What the store last said, if nothing can have changed since but by time."""
 
     def grant(self) -> Grant | None:
@@ -70,7 +70,7 @@ class Watching(Protocol):
     def introduce(self, incarnation: str) -> None:
         """This worker has made itself known to the store's present state."""
 
-    def learn(self, reply: wire.Reply) -> None:
+    def learn(self, reply: Reply) -> None:
         """Take in an own reply."""
 
     def notify(self, wake: Callable[[], None]) -> Callable[[], None]:

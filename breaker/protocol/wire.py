@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from breaker.model import Evidence, Grant, State, Status, Transition
+from breaker.protocol.replies import Leave, Reply, Snapshot
 from breaker.settings import OPTIONS, Settings
-
-Reply = dict[str, Any]
 
 # Worked out once: every push to every subscriber comes by here.
 _WIRED = tuple(
@@ -16,12 +15,9 @@ _WIRED = tuple(
 )
 
 
-def decode(reply: bytes | str | Reply) -> Reply:
+def decode(reply: bytes | str | dict[str, Any]) -> Any:
     """Decode a script's reply; a local answer is one already."""
-    if isinstance(reply, dict):
-        return reply
-    answer: Reply = json.loads(reply)
-    return answer
+    return reply if isinstance(reply, dict) else json.loads(reply)
 
 
 def text(value: bytes | str) -> str:
@@ -32,6 +28,16 @@ def text(value: bytes | str) -> str:
 def seconds(ms: float | None) -> float | None:
     """Seconds from the wire's milliseconds."""
     return None if ms is None else float(ms) / 1000
+
+
+def resumes_in(reply: Reply) -> float | None:
+    """Seconds until a pause ends by itself; None if it does not."""
+    return seconds(reply.get("resumes_in_ms"))
+
+
+def wait(reply: Leave) -> float | None:
+    """Seconds until it is worth asking again; None if only an operator can tell."""
+    return reply["wait_ms"] / 1000 if reply["wait_ms"] >= 0 else None
 
 
 def moment(ms: float | None) -> datetime | None:
@@ -57,7 +63,7 @@ def changes(given: Mapping[str, Any]) -> str:
     return json.dumps(wire, sort_keys=True, separators=(",", ":"))
 
 
-def status(name: str, view: Reply, assumed: Settings) -> Status:
+def status(name: str, view: Snapshot, assumed: Settings) -> Status:
     """A Status from a script's view; `assumed` fills in for a breaker the store does not know."""
     known = options(view)
     if len(known) < len(OPTIONS):
@@ -68,7 +74,7 @@ def status(name: str, view: Reply, assumed: Settings) -> Status:
         is_paused=view["paused"],
         consecutive_errors=int(view["count"]),
         epoch=int(view["epoch"]),
-        resumes_in=seconds(view.get("resumes_in_ms")),
+        resumes_in=resumes_in(view),
         opened_at=moment(view.get("opened_at")),
         reason=view.get("reason", ""),
         by=view.get("by", ""),
@@ -114,7 +120,7 @@ def transition(name: str, fields: Mapping[str, Any], event_id: str = "") -> Tran
     )
 
 
-def grant(permit_id: str, reply: Reply) -> Grant:
+def grant(permit_id: str, reply: Leave) -> Grant:
     """A Grant from the answer to `acquire`."""
     return Grant(
         permit_id,

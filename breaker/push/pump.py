@@ -9,7 +9,6 @@ change up to the PING has arrived. A view is trusted for TRUST seconds from then
 import contextlib
 import json
 import logging
-import os
 import random
 import threading
 import time
@@ -18,13 +17,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from breaker import forking
 from breaker.alerts import tell
 from breaker.errors import StoreError
 from breaker.protocol.requests import Request
 from breaker.push.view import View
-from breaker.store.connect import Subscriber, Target, is_store_error, open_subscriber
+from breaker.store.connect import Subscriber, open_subscriber
 from breaker.store.outage import outage_of
 from breaker.store.run_sync import SyncStore
+from breaker.store.target import Target
+from breaker.store.verdicts import is_store_error
 
 PING = 1.0
 DEADLINE = 1.0
@@ -260,12 +262,9 @@ def pump_for(target: Target) -> Pump:
         return _by_store[target.identity]
 
 
-def _after_fork_in_child() -> None:
+@forking.in_child
+def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - another thread may have held it at the fork
     _lock = threading.Lock()
     for pump in _by_store.values():
         pump.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

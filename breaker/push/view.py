@@ -10,11 +10,11 @@ import math
 import random
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from breaker.model import Grant
 from breaker.protocol.meter import Meter
-from breaker.protocol.wire import Reply
+from breaker.protocol.replies import Reply, Snapshot
 
 # Seconds without a word of an error after which the store is asked whether all is calm.
 CALM = 3.0
@@ -76,7 +76,7 @@ class View:
         self.grant: Grant | None = None
         self.is_quiet = False
         self.serial = 0
-        self.last: Reply = {}
+        self.last: Snapshot = {}
         self.told_at = 0.0
         self.meter = Meter()
         self._paused_until: float | None = None
@@ -86,7 +86,7 @@ class View:
         self._proven_at = 0.0
         self._lock = threading.Lock()
         self._told_serial = -1
-        self._listeners: list[Callable[[Reply], None]] = []
+        self._listeners: list[Callable[[Snapshot], None]] = []
         self._waiting: list[Callable[[], None]] = []
 
     @property
@@ -134,7 +134,7 @@ class View:
             is_change = not self._is_proven or _announced(told) != _announced(self.last)
             self.serial += is_change
             self._is_proven = True
-            self.last = told if is_proof else _lasting(self.last) | told
+            self.last = cast("Snapshot", told if is_proof else _lasting(self.last) | told)
             self._draw(told, now)
             waiting = tuple(self._waiting) if is_change else ()
         for wake in waiting:
@@ -167,7 +167,7 @@ class View:
         for wake in waiting:
             wake()
 
-    def listen(self, listener: Callable[[Reply], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[Snapshot], None]) -> Callable[[], None]:
         """Have tell() call `listener` with what is known, then with changes; returns what ends it."""
         with self._lock:
             self._listeners.append(listener)
@@ -227,4 +227,4 @@ def _announced(told: Reply) -> tuple[Any, Any]:
 
 def _lasting(told: Reply) -> Reply:
     """What a brief view leaves as it was."""
-    return {key: value for key, value in told.items() if key not in _FLEETING}
+    return cast("Reply", {key: value for key, value in told.items() if key not in _FLEETING})

@@ -7,10 +7,10 @@ from time import monotonic
 
 from breaker.model import Grant, Status
 from breaker.protocol.meter import Meter
-from breaker.protocol.wire import Reply
+from breaker.protocol.replies import Reply, Snapshot
 from breaker.push.pump import TRUST, Plan, pump_for
 from breaker.push.view import View
-from breaker.store.connect import Target
+from breaker.store.target import Target
 
 _LOGGER = logging.getLogger("breaker")
 
@@ -98,11 +98,11 @@ class Watch:
         self._view.learn(reply, monotonic())
 
     def subscribe(
-        self, callback: Callable[[Status], None], status_of: Callable[[Reply], Status]
+        self, callback: Callable[[Status], None], status_of: Callable[[Snapshot], Status]
     ) -> Callable[[], None]:
         """Call back with the present state as soon as it is known, then with every change."""
 
-        def tell(told: Reply) -> None:
+        def tell(told: Snapshot) -> None:
             try:
                 callback(status_of(told))
             except Exception:

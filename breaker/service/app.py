@@ -9,12 +9,11 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
 from breaker.metrics import Collector
+from breaker.protocol.keys import PREFIX
 from breaker.service.routes import health, metrics
 
 
-def create_app(
-    url: str | None = None, *, redis: Any = None, prefix: str = "breaker"
-) -> FastAPI:
+def create_app(url: str | None = None, *, redis: Any = None, prefix: str = PREFIX) -> FastAPI:
     """Make the application. It asks the store nothing until it is asked itself.
 
     Args:

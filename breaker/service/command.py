@@ -9,6 +9,7 @@ import typer
 import uvicorn
 
 from breaker.errors import ConfigurationError
+from breaker.protocol.keys import PREFIX
 from breaker.service.app import create_app
 
 # Seconds that running requests get at the end; an orchestrator kills after ten.
@@ -32,7 +33,7 @@ def serve(
     url: Annotated[
         str | None, typer.Option(envvar="BREAKER_URL", help="Where Redis or Valkey is.")
     ] = None,
-    prefix: Annotated[str, typer.Option(help="What all keys begin with.")] = "breaker",
+    prefix: Annotated[str, typer.Option(help="What all keys begin with.")] = PREFIX,
 ) -> None:
     """Serve /metrics, /healthz and /readyz over HTTP, until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

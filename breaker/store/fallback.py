@@ -1,19 +1,16 @@
-"""What a worker goes by while the store is down: a breaker of its own, or a fixed answer."""
+"""What a worker uses while the store is down: a breaker of its own, or a fixed answer."""
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from breaker import forking
 from breaker.errors import StoreUnavailable
 from breaker.machine import FOREVER, Machine
-from breaker.protocol.wire import Reply
 from breaker.settings import OPTIONS
 
-_all: "weakref.WeakSet[Fallback]" = weakref.WeakSet()
-# Milliseconds for which a worker alone keeps to its share of the pace, before it looks for more.
+# How long, in milliseconds, the local breaker keeps to its share of the pace before it raises it.
 HELD = 60_000.0
 POLICIES = ("local", "open", "closed", "raise")
 
@@ -38,11 +35,11 @@ class Fallback:
         self._offset = 0.0
         self._machine = Machine()
         self._lock = threading.Lock()
-        _all.add(self)
+        forking.renewed(self)
 
     def answer(
         self, number: int, verb: str, given: Mapping[str, Any], error: StoreUnavailable
-    ) -> Reply:
+    ) -> dict[str, Any]:
         """Answer a script's call.
 
         Raises:
@@ -78,21 +75,13 @@ class Fallback:
             machine.state, machine.pause_until = "open", now + left
             machine.pause_ms, machine.opened_at, machine.open_until = left, now, now + left
         elif "pace" in known:
-            # Alone, it goes at its share of the fleet's pace; who listens is who there is.
+            # A worker without the store uses its share of the fleet's pace: the pace divided by
+            # the number of subscribers.
             share = known["pace"] / max(1, known.get("listeners", 1))
             machine.state = "half-open"
             machine.pace.hold(now, share, share, HELD)
         return machine
 
     def after_fork(self) -> None:
-        """In a child process the lock may be held by nobody."""
+        """In a forked child a thread of the parent may hold the lock."""
         self._lock = threading.Lock()
-
-
-def _after_fork_in_child() -> None:
-    for fallback in _all:
-        fallback.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

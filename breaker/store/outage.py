@@ -1,15 +1,16 @@
-"""Around the store stands a breaker of its own: what is down is not asked again at once."""
+"""A circuit breaker for the store itself: while the store is down, calls fail fast."""
 
 import logging
-import os
 import random
 import threading
 import time
 from collections.abc import Callable
 
+from breaker import forking
 from breaker.errors import StoreUnavailable
-from breaker.store.connect import Target
+from breaker.store.target import Target
 
+# Seconds until the store is tried again: the first time, and at most.
 SHORTEST = 0.1
 LONGEST = 2.0
 
@@ -77,8 +78,8 @@ class Outage:
 
         Args:
             error: what it said.
-            asked_at: when it was asked, in monotonic seconds: an answer that is late tells of an
-                outage that may be over by now.
+            asked_at: when it was asked, in monotonic seconds: the failure of a command that was
+                sent before the store recovered is ignored.
             is_read_only: it reads, but takes no writes.
         """
         with self._lock:
@@ -115,9 +116,9 @@ class Outage:
             _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
 
     def after_fork(self) -> None:
-        """In a child process the prober is not there, and the lock may be held by nobody."""
+        """In a forked child there is no prober, and a thread of the parent may hold the lock."""
         self._lock, self.has_prober = threading.Lock(), False
-        self.failures = 0  # the parent tells of its own
+        self.failures = 0  # the parent reports its own
 
 
 _by_store: dict[str, Outage] = {}
@@ -133,10 +134,7 @@ def failures() -> int:
     return sum(outage.failures for outage in tuple(_by_store.values()))
 
 
-def _after_fork_in_child() -> None:
+@forking.in_child
+def _after_fork() -> None:
     for outage in _by_store.values():
         outage.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

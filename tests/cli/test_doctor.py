@@ -9,8 +9,8 @@ from breaker.cli.exits import Exit
 from breaker.cli.permissions import commands
 from breaker.cli.rehearsal import Rehearsal
 from breaker.protocol.scripts import script_names
-from breaker.store.connect import Target
 from breaker.store.run_sync import SyncStore
+from breaker.store.target import Target
 
 PASSWORD = "hunter2-do-not-show"
 

@@ -7,7 +7,8 @@ from collections import deque
 import pytest
 
 from breaker import AsyncBreaker, Breaker, BreakerOpen
-from breaker.protocol import plans as conversations
+from breaker.model import Grant
+from breaker.protocol import line, requests
 from tests.contract.pacing import Clock, commands, pace_of, set_pace, store_now
 from tests.contract.waiting import eventually
 
@@ -44,6 +45,11 @@ def told(breaker):
     return [event.event for event in breaker.events()]
 
 
+def only(request):
+    """A plan of one request."""
+    return (yield request)
+
+
 def in_background(act):
     """Start `act` in a thread; its result, or that there was none, comes into the list."""
     came = []
@@ -61,7 +67,7 @@ def in_background(act):
 
 def sent_away(breaker, client):
     """Take a slot at a crawl, be sent away; returns the clock, at the turn."""
-    clock = breaker.inner._plans._clock = Clock()
+    clock = breaker.inner._asker.clock = Clock()
     breaker.acquire(timeout=0)
     with pytest.raises(BreakerOpen) as refused:
         breaker.acquire(timeout=0)
@@ -74,7 +80,7 @@ def sent_away(breaker, client):
 
 def test_permits_are_spaced_and_the_refused_are_told_when_to_come(recovering, client, name):
     breaker = recovering(CRAWL)
-    clock = breaker.inner._plans._clock = Clock()
+    clock = breaker.inner._asker.clock = Clock()
     assert breaker.acquire(timeout=0).is_probe
     with pytest.raises(BreakerOpen) as refused:
         breaker.acquire(timeout=0)
@@ -83,7 +89,7 @@ def test_permits_are_spaced_and_the_refused_are_told_when_to_come(recovering, cl
 
     client.config_resetstat()
     clock.now += refused.value.retry_after - 0.5
-    breaker.inner._plans._last_heard = clock.now
+    breaker.inner._asker.replied_at = clock.now
     for _ in range(3):
         with pytest.raises(BreakerOpen) as again:
             breaker.acquire(timeout=0)
@@ -120,7 +126,7 @@ def test_zero_never_waits_also_in_turn(recovering, client):
 def test_a_timeout_is_kept_to(recovering, client, monkeypatch, timeout):
     breaker = recovering(CRAWL)
     plans = breaker.inner._plans
-    clock = plans._clock = Clock()
+    clock = plans.asker.clock = Clock()
     breaker.acquire(timeout=0)
     slept = []
 
@@ -130,11 +136,11 @@ def test_a_timeout_is_kept_to(recovering, client, monkeypatch, timeout):
         while True:
             request = plan.send(answer)
             answer = None
-            if isinstance(request, conversations.Sleep):
+            if isinstance(request, requests.Sleep):
                 slept.append(request.seconds)
                 clock.now += request.seconds + 1e-6
             else:
-                answer = breaker.face.finish(breaker.inner._store._do(request))
+                answer = breaker.face.finish(breaker.inner._store.run(only(request)))
 
     with pytest.raises(BreakerOpen):
         drive(plans.acquire(timeout))
@@ -146,14 +152,14 @@ def test_a_full_line_is_come_back_to_at_a_random_moment_and_not_in_turn(
 ):
     breaker = recovering(CRAWL)
     plans = breaker.inner._plans
-    clock = plans._clock = Clock()
+    clock = plans.asker.clock = Clock()
     now = store_now(client)
     set_pace(client, name, CRAWL, slot=now + 100_000, line=now + 110_000)
     for random, expected in ((0.0, 60), (1.0, 30)):
-        plans._random = lambda random=random: random
+        plans.line.random = lambda random=random: random
         with pytest.raises(BreakerOpen):
             breaker.acquire(timeout=0)
-        turn = plans._left_turns.pop()
+        turn = plans.line.left_turns.pop()
         assert turn.at - clock() == pytest.approx(expected)
         assert not turn.is_expected
 
@@ -311,7 +317,8 @@ def test_an_operators_pause_calls_back(sleeper, other):
 @pushed
 def test_a_cut_calls_back(sleeper, other, client, name):
     thread, came = sleeper
-    status = other._limited(None, "e", conversations.Grant("p", 1, 0, is_probe=False))
+    late = Grant("p", 1, 0, is_probe=False)
+    status = other._run(other._plans.rate_limit_error(None, "e", late))
     assert (status.epoch, status.state) == (2, "half-open")
     # Long before its slot it asks for one of the new epoch.
     eventually(lambda: pace_of(client, name)["line"] or pace_of(client, name)["given"])
@@ -342,7 +349,7 @@ def test_a_turn_ends_with_the_pacing(recovering, other, client, name, face):
 
 def test_wait_hands_its_slot_to_the_next_permit(recovering, client, name):
     breaker = recovering(CRAWL)
-    breaker.inner._plans._clock = Clock()
+    breaker.inner._asker.clock = Clock()
     assert breaker.wait(timeout=0)
     client.config_resetstat()
     assert breaker.acquire(timeout=0).is_probe
@@ -361,9 +368,9 @@ def test_wait_hands_its_slot_to_the_guard(face, recovering, client, name):
 
 def test_a_slot_that_was_kept_too_long_is_dropped(recovering, client, name):
     breaker = recovering(FAST)
-    clock = breaker.inner._plans._clock = Clock()
+    clock = breaker.inner._asker.clock = Clock()
     assert breaker.wait(timeout=0)
-    clock.now += conversations.SLOT_KEPT
+    clock.now += line.SLOT_KEPT
     set_pace(client, name, FAST)
     breaker.acquire(timeout=0)
     assert pace_of(client, name)["given"] == 1
@@ -373,10 +380,10 @@ def test_looking_at_an_empty_queue_again_and_again_does_not_keep_a_slot(
     recovering, client, name
 ):
     breaker = recovering(FAST)
-    clock = breaker.inner._plans._clock = Clock()
+    clock = breaker.inner._asker.clock = Clock()
     for _ in range(3):
         assert breaker.wait(timeout=0)
-        clock.now += 0.4 * conversations.SLOT_KEPT
+        clock.now += 0.4 * line.SLOT_KEPT
     assert pace_of(client, name)["given"] == 1
     set_pace(client, name, FAST)
     assert breaker.wait(timeout=0)
@@ -386,7 +393,7 @@ def test_looking_at_an_empty_queue_again_and_again_does_not_keep_a_slot(
 @pushed
 def test_a_kept_slot_is_called_back(recovering, other):
     breaker = recovering(FAST)
-    breaker.inner._plans._clock = Clock()
+    breaker.inner._asker.clock = Clock()
     assert breaker.wait(timeout=0)
     other.pause()
     eventually(breaker.is_paused)
@@ -407,8 +414,8 @@ class Raced(deque):
 
 def test_two_threads_may_reach_for_one_turn(recovering):
     breaker = recovering(FAST)
-    plans = breaker.inner._plans
-    plans._left_turns, plans._kept_slots = Raced([None]), Raced([None])
+    waiting = breaker.inner._plans.line
+    waiting.left_turns, waiting.kept_slots = Raced([None]), Raced([None])
     assert breaker.acquire(timeout=20)
 
 
@@ -417,20 +424,20 @@ async def test_a_cancelled_task_leaves_its_turn_and_nothing_else(url, name, clie
     async with AsyncBreaker(name, url=url, threshold=1, cooldown=LONG, push=push) as breaker:
         await breaker.record_rate_limit_error(retry_after=0.01)
         await breaker.wait(timeout=20)
-        breaker._plans._kept_slots.clear()
+        breaker._plans.line.kept_slots.clear()
         now = store_now(client)
         set_pace(client, name, CRAWL, slot=now + 5000, line=now + 45_000)
         waiting = asyncio.create_task(breaker.acquire(timeout=50))
         # Not before the answer has come: whose turn it is, only that says.
-        told = breaker._plans
-        await asyncio.to_thread(eventually, lambda: told._last_reply.get("in_turn"))
+        asker = breaker._asker
+        await asyncio.to_thread(eventually, lambda: asker.last_reply.get("in_turn"))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        (turn,) = breaker._plans._left_turns
+        (turn,) = breaker._plans.line.left_turns
         assert turn.is_expected
         assert not push or breaker._watch._view._waiting == []
-        clock = breaker._plans._clock = Clock()
+        clock = breaker._asker.clock = Clock()
         turn.at = clock.now
         # Out of turn it would be sent behind the line.
         set_pace(

@@ -61,10 +61,10 @@ def test_what_comes_late_comes_in_order(proxy, breaker, other):
 
 def test_an_old_message_neither_opens_nor_closes(server, name, other):
     view, now = View(), 0.0
-    said = [other._store.run(other._plans._ask("snapshot", "t", "w"))]
+    said = [other._store.run(other._asker.read())]
     for act in (other.record_success, other.pause, other.resume):
         act()
-        said.append(other._store.run(other._plans._ask("snapshot", "t", "w")))
+        said.append(other._store.run(other._asker.read()))
     _, closed, paused, resumed = said
     view.learn(paused, now, is_proof=True)
     assert not view.hear(closed, now)

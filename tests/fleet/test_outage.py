@@ -5,8 +5,8 @@ import time
 import pytest
 
 from breaker import AsyncBreaker, Breaker, BreakerOpen, ConfigurationError, StoreUnavailable
-from breaker.store.connect import Target
 from breaker.store.outage import Outage
+from breaker.store.target import Target
 from tests.contract.waiting import eventually
 
 LONG = 600.0

@@ -162,7 +162,7 @@ def test_a_slot_of_another_does_not_wake_who_sleeps_but_a_doubling_does(
         serial, news = sleeper._watch.serial, sleeper._watch.last["news"]
         for _ in range(20):
             breaker.acquire(timeout=20)
-        told = breaker._plans._last_reply
+        told = breaker._asker.last_reply
         assert (told["news"], told["told"]) == (news, 1000)
         # A PING's answer proves that all that was published has come.
         fresh = sleeper._watch._pump.fresh_until
@@ -177,7 +177,12 @@ def test_a_slot_of_another_does_not_wake_who_sleeps_but_a_doubling_does(
 def own_meter(breaker, send):
     plans = breaker._plans
     send.send(
-        (plans.meter.done, plans.meter.told_for, [*plans._left_turns], [*plans._kept_slots])
+        (
+            plans.meter.done,
+            plans.meter.told_for,
+            [*plans.line.left_turns],
+            [*plans.line.kept_slots],
+        )
     )
 
 
@@ -191,7 +196,7 @@ def test_a_forked_child_tells_of_nothing_that_is_its_parents(url, name, push):
         plans = breaker._plans
         assert plans.meter.done == 1
         assert plans.meter.told_for
-        assert plans._kept_slots
+        assert plans.line.kept_slots
         receive, send = FORK.Pipe(duplex=False)
         child = FORK.Process(target=own_meter, args=(breaker, send), daemon=True)
         child.start()

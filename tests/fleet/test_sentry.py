@@ -62,7 +62,7 @@ def worker(url, name, dsn, barrier):
     with Breaker(name, url=url, cooldown=600) as breaker:
         for number in range(5):
             barrier.wait(timeout=60)
-            breaker.record_rate_limit_error(error_id=f"{number}-{breaker._plans._worker}")
+            breaker.record_rate_limit_error(error_id=f"{number}-{breaker._asker.worker}")
     sentry_sdk.flush(timeout=10)
 
 

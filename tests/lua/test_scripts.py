@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from breaker.protocol import scripts
+from breaker.protocol.asking import Asker
 from breaker.protocol.keys import Keys
 from breaker.protocol.plans import Plans
 from breaker.protocol.requests import Ask, Send
@@ -76,16 +77,15 @@ CALLS = {
 }
 
 
+def plans_of(name):
+    settings = Settings.resolve({}, {})
+    asker = Asker(Keys("breaker", name), "c", "w", settings, clock=lambda: 0)
+    return Plans(asker, random=lambda: 0)
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_callers_send_what_the_header_names(name):
-    plans = Plans(
-        Keys("breaker", "q"),
-        "c",
-        "w",
-        Settings.resolve({}, {}),
-        clock=lambda: 0,
-        random=lambda: 0,
-    )
+    plans = plans_of("q")
     request = next(CALLS[name](plans))
     assert isinstance(request, Ask)
     assert request.script.name == name
@@ -95,27 +95,13 @@ def test_callers_send_what_the_header_names(name):
 
 
 def test_a_caller_and_a_header_that_disagree_fail_at_once(monkeypatch):
-    plans = Plans(
-        Keys("breaker", "q"),
-        "c",
-        "w",
-        Settings.resolve({}, {}),
-        clock=lambda: 0,
-        random=lambda: 0,
-    )
+    plans = plans_of("q")
     with pytest.raises(TypeError, match=r"lua/pause.lua takes"):
         next(plans.order("pause", "", ""))
 
 
 def test_events_are_read_without_a_script():
-    plans = Plans(
-        Keys("breaker", "q"),
-        "c",
-        "w",
-        Settings.resolve({}, {}),
-        clock=lambda: 0,
-        random=lambda: 0,
-    )
+    plans = plans_of("q")
     assert isinstance(next(plans.events(1)), Send)
 
 

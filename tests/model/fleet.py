@@ -10,6 +10,7 @@ from typing import Any
 from breaker.errors import BreakerOpen
 from breaker.machine import Machine
 from breaker.model import Grant
+from breaker.protocol.asking import Asker
 from breaker.protocol.keys import Keys
 from breaker.protocol.plans import Plans
 from breaker.protocol.requests import Ask, Sleep
@@ -75,15 +76,9 @@ class Fleet:
 
     def process(self, name: str, *, push: bool = True) -> Plans:
         watch = Watched(self) if push else None
-        plans = Plans(
-            Keys("breaker", "fleet"),
-            "channel",
-            name,
-            self._settings,
-            watch=watch,
-            clock=lambda: self.now,
-            random=self.random,
-        )
+        keys = Keys("breaker", "fleet")
+        asker = Asker(keys, "channel", name, self._settings, clock=lambda: self.now)
+        plans = Plans(asker, watch, random=self.random)
         if watch:
             watch.view.learn(self.machine.snapshot(self.ms), self.now, is_proof=True)
             self._views.append(watch)

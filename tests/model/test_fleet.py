@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from breaker.pacing import HORIZON
-from breaker.protocol.plans import POLL
+from breaker.protocol.line import POLL
 from tests.model.fleet import Fleet, jobs
 
 

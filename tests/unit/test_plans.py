@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from breaker.protocol.asking import Asker
 from breaker.protocol.keys import Keys
 from breaker.protocol.plans import Plans
 from breaker.protocol.requests import Ask, Send, Sleep
@@ -38,8 +39,9 @@ class Clock:
 def slept(timeout):
     """How long a caller that is given a slot a little ahead is made to sleep."""
     clock, sleeps = Clock(), []
-    keys, settings = Keys("breaker", "q"), Settings.resolve({}, {})
-    plan = Plans(keys, "c", "w", settings, clock=clock, random=lambda: 0.0).acquire(timeout)
+    settings = Settings.resolve({}, {})
+    asker = Asker(Keys("breaker", "q"), "c", "w", settings, clock=clock)
+    plan = Plans(asker, random=lambda: 0.0).acquire(timeout)
     answers = {Ask: json.dumps(SLOT), Send: 1, Sleep: None}
     request = next(plan)
     while request is not None:

@@ -1,0 +1,213 @@
+"""What Breaker and AsyncBreaker, their permits and their guards share: all that is not I/O.
+
+`breaker.sync` and `breaker.aio` add only the calls that block or are awaited; a test holds the two
+equal. This is every job's way, so what is read often is a slot and not a property of a property.
+"""
+
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar, Generic, TypeVar, Unpack
+
+from breaker.alerts import tell
+from breaker.classify import rate_limit
+from breaker.config import configured
+from breaker.errors import ConfigurationError, StoreError
+from breaker.model import Grant, Status
+from breaker.protocol.asking import Asker
+from breaker.protocol.keys import PREFIX
+from breaker.protocol.plans import Plans
+from breaker.protocol.requests import Request
+from breaker.push import Watch
+from breaker.settings import Options
+from breaker.store.carry_out import Store
+from breaker.store.fallback import Fallback
+from breaker.store.outage import outage_of
+from breaker.tally import Worker
+
+_LOGGER = logging.getLogger("breaker")
+
+S = TypeVar("S", bound=Store)
+B = TypeVar("B", bound="Face[Any]")
+T = TypeVar("T")
+Plan = Generator[Request, Any, T]
+
+
+class Face(Generic[S]):
+    """The guard over one queue, shared by every worker that names it."""
+
+    _driver: ClassVar[type[Store]]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        url: str | None = None,
+        redis: Any = None,
+        prefix: str = PREFIX,
+        worker: str | None = None,
+        push: bool = True,
+        on_store_failure: str = "local",
+        **options: Unpack[Options],
+    ) -> None:
+        """Make a breaker. It asks the store nothing yet.
+
+        Args:
+            name: the queue, 1 to 200 characters.
+            url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
+            redis: a redis-py client to take the connection data from, instead of `url`.
+            prefix: what all keys begin with.
+            worker: this worker's name in the evidence and for `min_workers`. Default: host:pid of the
+                process that made the breaker, so forked children count as one worker.
+            push: hear of changes by push and answer from memory while that is fresh (at most 2 s
+                old); False asks the store each time.
+            on_store_failure: what to use while the store is down: "local", an in-memory breaker with
+                the same settings; "open", paused; "closed", running; "raise".
+            **options: see `breaker.settings.Options`; they become the whole fleet's.
+
+        Raises:
+            ConfigurationError: naming everything that is wrong.
+        """
+        config = configured(
+            name,
+            url=url,
+            redis=redis,
+            prefix=prefix,
+            worker=worker,
+            on_store_failure=on_store_failure,
+            options=options,
+        )
+        self.name = name
+        self._asker = Asker(
+            config.keys, config.channel, config.worker, config.settings, clock=time.monotonic
+        )
+        self._watch = (
+            Watch(config.target, config.channel, self._asker.read, self._asker.probe)
+            if push
+            else None
+        )
+        self._plans = Plans(self._asker, self._watch, random=random.random)
+        outage = outage_of(config.target)
+        fallback = Fallback(
+            config.on_store_failure, self._plans.last_known, config.keys.seen("probe")
+        )
+        self._store: S = self._driver(config.target, tell, outage, fallback)  # type: ignore[assignment] # a face names its own driver
+        self._worker = Worker(name, config.on_store_failure, outage, self._watch)
+
+    @property
+    def staleness(self) -> float | None:
+        """Seconds since the pushed state was last proven; None: the store is asked each time.
+
+        Between 0 and 2; pushed state older than 2 s is not used. Also None during a store outage.
+        """
+        return self._worker.staleness
+
+    def subscribe(self, callback: Callable[[Status], None]) -> Callable[[], None]:
+        """Call back with the present state, then with every change; returns what ends that.
+
+        Called from the one background thread that serves all breakers of this process: return
+        quickly, do slow work elsewhere. Needs `push`.
+        """
+        if self._watch is None:
+            raise ConfigurationError(["subscribe needs push=True"])
+        return self._watch.subscribe(callback, self._asker.status_of)
+
+    def _known_grant(self, timeout: float | None) -> Grant | None:
+        """Leave that needs no asking. A timeout has to be checked by the plan, which looks itself."""
+        watch = self._watch
+        return watch.grant() if watch is not None and timeout is None else None
+
+    def _leave(self) -> None:
+        """Stop what belongs to this breaker; a second time does nothing."""
+        self._worker.leave()
+        if self._watch is not None:
+            self._watch.close()
+
+
+class FacePermit(Generic[B]):
+    """Permission to run one job. Report one result; later reports are ignored."""
+
+    __slots__ = ("_breaker", "_grant", "_is_open", "_own_id")
+
+    def __init__(self, breaker: B, grant: Grant) -> None:
+        self._breaker = breaker
+        self._grant = grant
+        self._is_open = True
+        self._own_id = ""
+
+    @property
+    def id(self) -> str:
+        """The error id that `rate_limited()` uses if it is given none."""
+        if self._grant.id:
+            return self._grant.id
+        if not self._own_id:
+            self._own_id = uuid.uuid4().hex
+        return self._own_id
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in which the permit was given; it grows with every trip, pause and cut.
+
+        A result of an older epoch changes nothing.
+        """
+        return self._grant.epoch
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether this job tests the upstream during recovery: its result must be reported."""
+        return self._grant.is_probe
+
+    def _success(self) -> Plan[None] | None:
+        """What there is to do about a success, the first time."""
+        if not self._close():
+            return None
+        plans = self._breaker._plans  # noqa: SLF001 - one class in two
+        return plans.success(self._grant) if plans.has_to_be_told(self._grant) else None
+
+    def _rate_limited(
+        self, retry_after: float | None, error_id: str | None
+    ) -> Plan[Status] | None:
+        if not self._close():
+            return None
+        plans = self._breaker._plans  # noqa: SLF001 - one class in two
+        return plans.rate_limit_error(retry_after, error_id or self.id, self._grant)
+
+    def _release(self) -> Plan[None] | None:
+        is_held = self._close() and self._grant.is_probe
+        return self._breaker._plans.release(self._grant) if is_held else None  # noqa: SLF001 - one class in two
+
+    def _close(self) -> bool:
+        """Whether no result was reported so far; from here on one is."""
+        was_open, self._is_open = self._is_open, False
+        return was_open
+
+
+class FaceGuard(FacePermit[B]):
+    """A permit that is acquired on entering, and reported on leaving by what came of it.
+
+    Guard and permit are one object, and the healthy path is inlined in it, because every job pays
+    for it.
+    """
+
+    __slots__ = ("_error_id", "_timeout")
+
+    def __init__(self, breaker: B, timeout: float | None, error_id: str | None) -> None:
+        self._breaker = breaker
+        self._timeout = timeout
+        self._error_id = error_id
+
+    def _result(self, error: BaseException | None) -> Plan[Any] | None:
+        """What there is to report about the block."""
+        if error is None:
+            return self._success()
+        limited = rate_limit(error)
+        if limited and limited.kind == "rate_limit":
+            return self._rate_limited(limited.retry_after, self._error_id)
+        return self._release()
+
+    def _was_not_reported(self, failure: StoreError) -> None:
+        """Log it: the job has its own result by now, which an error of ours must not replace."""
+        name = self._breaker.name
+        _LOGGER.error("%s: a result could not be reported", name, exc_info=failure)

@@ -1,0 +1,173 @@
+"""How one worker asks about one breaker: tokens, declared settings, the list of names, a lost state.
+
+It knows no local picture. Those who have one (`breaker.protocol.plans`, `breaker.push`) take the
+replies in themselves, each reply once.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, cast
+
+from breaker.model import Grant, Status
+from breaker.protocol import wire
+from breaker.protocol.keys import Keys
+from breaker.protocol.replies import Reply, Snapshot
+from breaker.protocol.requests import Ask, Request, Send, Tell
+from breaker.protocol.scripts import script
+from breaker.settings import Settings
+
+
+class Asker:
+    """One worker's side of the conversations about one breaker.
+
+    Args:
+        keys: the breaker's keys.
+        channel: where its changes are published.
+        worker: the worker's name.
+        settings: what this worker declares.
+        clock: monotonic seconds.
+
+    Attributes:
+        last_reply: the newest reply of the store.
+        replied_at: when it arrived, in monotonic seconds.
+        declared_for: the incarnation for which this worker has declared its settings.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        channel: str,
+        worker: str,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self.keys = keys
+        self.channel = channel
+        self.worker = worker
+        self.settings = settings
+        self.clock = clock
+        self.last_reply: Reply = {}
+        self.replied_at = 0.0
+        self.declared_for = ""
+        self._settings = settings.to_wire()
+        self._declaration = settings.to_wire(settings.given) if settings.given else ""
+        self._registered_for = ""
+
+    def report(
+        self,
+        name: str,
+        token: str,
+        seen: str = "",
+        grant: Grant | None = None,
+        **args: str | int,
+    ) -> Generator[Request, Any, Any]:
+        """Ask a script as a worker: the first time, declare the settings."""
+        is_first = self.declared_for == "" or self.declared_for != self._registered_for
+        declares = self._declaration if is_first else ""
+        # The local breaker counts its own epochs, so it gets its own permit_epoch.
+        local = {"permit_epoch": grant.epoch} if grant and "permit_epoch" in args else {}
+        reply = yield from self._ask(name, token, self.worker, seen, declares, args, local)
+        if "is_local" not in reply and (is_first or not self._declaration):
+            self.declared_for = reply["incarnation"]
+        return reply
+
+    def order(self, verb: str, by: str, **args: str | int) -> Generator[Request, Any, Any]:
+        """Ask a script as an operator."""
+        token = new_token()
+        return (yield from self._ask(verb, token, by or self.worker, token, "", args))
+
+    def snapshot(self, *, may_guess: bool = False) -> Generator[Request, Any, Snapshot]:
+        """Ask for the whole state.
+
+        Args:
+            may_guess: whether the local breaker may answer during an outage.
+        """
+        local_args: Mapping[str, str | int] | None = {} if may_guess else None
+        reply: Snapshot = yield from self._ask(
+            "snapshot", new_token(), self.worker, local_args=local_args
+        )
+        return reply
+
+    def read(self) -> Generator[Request, Any, Snapshot]:
+        """Ask for the whole state, and tell what is new in it."""
+        reply = yield from self.snapshot()
+        yield from self.tell(reply)
+        return reply
+
+    def tell(self, reply: Reply) -> Generator[Request, Any, None]:
+        """Tell what this call has changed, and once if the store has lost the state."""
+        is_local = "is_local" in reply
+        if "transitions" in reply:
+            steps = (wire.transition(self.keys.name, step) for step in reply["transitions"])
+            yield Tell(tuple(replace(step, is_local=is_local) for step in steps))
+        known = self._registered_for
+        if known and not is_local and reply.get("incarnation") != known:
+            self._registered_for = ""
+            yield Tell((wire.state_lost(self.keys.name, known, reply),))
+
+    def register(self, reply: Reply) -> Generator[Request, Any, None]:
+        """Put the name on the list, once in each life of the store's state."""
+        if "is_local" in reply or reply["incarnation"] == self._registered_for:
+            return
+        added = yield Send(("SADD", self.keys.registry, self.keys.name), may_fail=True)
+        if added is not None:
+            self._registered_for = reply["incarnation"]
+
+    def probe(self) -> Generator[Request, Any, None]:
+        """Write something harmless, to see whether the store takes writes."""
+        yield Send(("SET", self.keys.seen("probe"), "1", "PX", 1000))
+
+    def _ask(  # noqa: PLR0917 - one caller for each kind of speaker
+        self,
+        name: str,
+        token: str,
+        who: str,
+        seen: str = "",
+        declares: str = "",
+        args: Mapping[str, str | int] = MappingProxyType({}),
+        local_args: Mapping[str, str | int] | None = None,
+    ) -> Generator[Request, Any, Any]:
+        """Call a script; its arguments are put in the order of its header."""
+        wanted = script(name)
+        given: dict[str, str | int] = {
+            "token": token,
+            "channel": self.channel,
+            "who": who,
+            "settings": self._settings,
+            "declares": declares,
+            **args,
+        }
+        if set(given) != set(wanted.args):
+            message = f"lua/{name}.lua takes {wanted.args}, not {tuple(given)}"
+            raise TypeError(message)
+        keys = tuple(
+            self.keys.seen(seen) if key == "seen" else self.keys[key] for key in wanted.keys
+        )
+        answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args), local_args)
+        reply = wire.decode(answer)
+        if "is_local" not in reply and "version" in reply:
+            self.last_reply, self.replied_at = reply, self.clock()
+        return reply
+
+    def status_of(self, reply: Snapshot) -> Status:
+        """A Status from a whole view."""
+        return wire.status(self.keys.name, reply, self.settings)
+
+    def assumed(self) -> Reply:
+        """The settings that hold if the store has not said others."""
+        return cast("Reply", json.loads(self._settings))
+
+
+def new_token() -> str:
+    """A random id for one call."""
+    return uuid.uuid4().hex
+
+
+def registered(prefix_registry: str) -> Generator[Request, Any, list[str]]:
+    """Read the names there are under a prefix, in order."""
+    names = yield Send(("SMEMBERS", prefix_registry))
+    return sorted(wire.text(name) for name in names)

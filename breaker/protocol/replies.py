@@ -1,0 +1,72 @@
+"""What the scripts answer, field by field, so that the type checker sees who reads what.
+
+A field that does not apply is left out of a reply. Durations are milliseconds.
+"""
+
+from typing import Any, TypedDict
+
+
+class Reply(TypedDict, total=False):
+    """The brief view: what a worker needs to know to go on without asking."""
+
+    incarnation: str
+    version: int
+    news: int
+    state: str
+    paused: bool
+    epoch: int
+    run: int
+    count: int
+    resumes_in_ms: float
+    listeners: int
+    pace: float
+    told: float
+    asks: int
+    transitions: list[dict[str, Any]]
+    event_lost: str
+    push_lost: str
+    is_local: bool  # from the breaker in memory, not from the store
+
+
+class Snapshot(Reply, total=False):
+    """The whole view: the answer to snapshot, to rate_limit_error and to an operator's order."""
+
+    untold_for_ms: float
+    exists: bool
+    reason: str
+    by: str
+    overrides: Any
+    trips: int
+    cuts: int
+    rate_limit_errors: int
+    paused_ms: float
+    recovery: str
+    mode: str
+    threshold: int
+    cooldown_ms: float
+    max_cooldown_ms: float
+    min_workers: int
+    forget_after_ms: float
+    probe_lease_ms: float
+    opened_at: float
+    trip_id: str
+    lease_left_ms: float
+    # of a rate limit error alone
+    counted: bool
+    tripped: bool
+    duplicate: bool
+
+
+class Leave(Reply, total=False):
+    """The answer to acquire."""
+
+    granted: bool
+    wait_ms: float
+    in_turn: bool
+    probe: bool
+
+
+class Changed(Reply, total=False):
+    """The answer to success, release and observe."""
+
+    changed: bool
