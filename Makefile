@@ -30,7 +30,7 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all bench bench-recovery check lint types imports dead-code spelling lua-check \
+.PHONY: help setup demo test test-all bench bench-recovery picture check lint types imports dead-code spelling lua-check \
 	wheel constraints clean
 
 help: ## this list
@@ -55,6 +55,9 @@ bench: $(DEV) ## measure what the guard costs (PEERS=1: beside others; ARGS="--h
 bench-recovery: $(DEV) ## measure what recovery policies make of a rate limit (ARGS="--help": its options)
 	@$(PIP) install --constraint constraints.txt --group bench
 	@$(BIN)/python -m benchmarks.recovery $(ARGS)
+
+picture: $(DEMO) ## run the demo and draw the README's picture of it
+	@$(BIN)/python -m benchmarks.demo
 
 check: lint types imports dead-code spelling lua-check ## all that is checked without running
 

@@ -72,8 +72,8 @@ def main() -> int:
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(report.as_json(figures, where, notes), encoding="utf-8")
     is_complete = not any(note.startswith("not complete") for note in notes)
-    if given.readme and is_complete:
-        report.write_readme(given.readme, report.as_table(figures, where))
+    if given.page and is_complete:
+        report.write_page(report.as_table(figures, where), "bench")
     missed = [figure.what for figure in figures if figure.is_met is False]
     _say(f"{time.monotonic() - began:.0f} s; targets missed: {', '.join(missed) or 'none'}")
     return 0 if is_complete else 1
@@ -82,7 +82,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
-    parser.add_argument("--readme", type=Path, help="replace the table in this file")
+    parser.add_argument(
+        "--page", action="store_true", help=f"write the table into {report.PAGE}"
+    )
     parser.add_argument("only", nargs="*", help="the measures to run (default: all)")
     return parser.parse_args()
 

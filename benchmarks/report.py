@@ -1,4 +1,4 @@
-"""The results as JSON, as text, and as the README's table."""
+"""The results as JSON, as text, and as a table of the documentation."""
 
 import json
 import os
@@ -12,7 +12,9 @@ import redis
 
 from benchmarks.figures import Figure
 
-# Measures that are told in the README although there is no target for them.
+# The page that the benchmarks write their tables into.
+PAGE = Path("docs/benchmarks.md")
+# Measures that the page shows although there is no target for them.
 COMPARED = ("peers",)
 _DECIMALS = {"x": 3, "ms": 2, "us": 2, "commands/job": 2, "s": 1}
 
@@ -49,7 +51,7 @@ def as_line(figure: Figure) -> str:
 
 
 def as_table(figures: Sequence[Figure], where: Mapping[str, str]) -> str:
-    """The figures for the README, in Markdown."""
+    """The figures for the documentation, in Markdown."""
     place = (
         f"{where['cpus']} processors shared with all that is measured, load {where['load']} at "
         f"the start, Python {where['python']}, {where['server']} on the loopback"
@@ -71,20 +73,20 @@ def as_table(figures: Sequence[Figure], where: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(readme: Path, table: str, mark: str = "bench") -> None:
+def write_page(table: str, mark: str, page: Path = PAGE) -> None:
     """Replace what is between the markers of that name.
 
     Raises:
         ValueError: the markers are not there.
     """
     first, last = f"<!-- {mark} -->", f"<!-- /{mark} -->"
-    text = readme.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(first)
     _, end, after = rest.partition(last)
     if not (begin and end):
-        message = f"{readme.name} has no {first} ... {last}"
+        message = f"{page.name} has no {first} ... {last}"
         raise ValueError(message)
-    readme.write_text(f"{before}{first}\n\n{table}\n\n{last}{after}", encoding="utf-8")
+    page.write_text(f"{before}{first}\n\n{table}\n\n{last}{after}", encoding="utf-8")
 
 
 def _verdict(figure: Figure) -> str:

@@ -1,7 +1,7 @@
 """Every option once: its name, unit, range, default and meaning.
 
-The constructor's keywords, the environment, `breaker set` and the table in the README all come
-from here. What the options do is decided in `lua/`.
+The constructor's keywords, the environment, `breaker set` and the table in docs/options.md
+all come from here. What the options do is decided in `lua/`.
 """
 
 import json

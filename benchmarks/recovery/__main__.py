@@ -18,7 +18,7 @@ from benchmarks.recovery import picture, report
 from benchmarks.recovery.policies import POLICIES
 from benchmarks.recovery.run import Gang, Interrupted, Outcome, Plan, forget
 from benchmarks.recovery.shapes import LONGER, SHAPES
-from benchmarks.report import machine, write_readme
+from benchmarks.report import PAGE, machine, write_page
 from breaker.embedded import EmbeddedStore
 from breaker.errors import BreakerError
 
@@ -81,7 +81,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=4, help="of each process (4)")
     parser.add_argument("--together", type=int, default=4, help="runs at the same time (4)")
     parser.add_argument("--json", type=Path, default=Path("build/bench-recovery.json"))
-    parser.add_argument("--readme", action="store_true", help="write table and picture of it")
+    parser.add_argument(
+        "--page", action="store_true", help=f"write table and picture of {PAGE}"
+    )
     given = parser.parse_args()
     for option, known in (("shapes", names.split(",")), ("policies", list(POLICIES))):
         wanted = getattr(given, option).split(",")
@@ -148,15 +150,15 @@ def _write(
 ) -> None:
     given.json.parent.mkdir(parents=True, exist_ok=True)
     notes += picture.draw(rows, given.json.with_suffix(".png"))
-    if given.readme:
-        notes += picture.draw_small(rows, Path("docs/recovery.svg"))
-        write_readme(Path("README.md"), _for_readme(given, rows, where), "recovery")
+    if given.page:
+        notes += picture.draw_small(rows, PAGE.with_name("recovery.svg"))
+        write_page(_for_page(given, rows, where), "recovery")
     given.json.write_text(report.as_json(rows, where, notes), encoding="utf-8")
     given.json.with_suffix(".md").write_text(report.as_markdown(rows), encoding="utf-8")
     _say("", report.as_text(rows), "", *notes)
 
 
-def _for_readme(
+def _for_page(
     given: argparse.Namespace, rows: Sequence[report.Row], where: dict[str, str]
 ) -> str:
     fleet = f"{given.workers} processes of {given.threads} threads"
@@ -166,13 +168,13 @@ def _for_readme(
     )
     return (
         "![calls, 200s and 429s per second, without a breaker, with a plain one, and paced]"
-        "(docs/recovery.svg)\n\n"
+        "(recovery.svg)\n\n"
         f"Measured by `make bench-recovery`: real HTTP, {fleet}, {run}, cooldown "
         f"{given.cooldown:g} s, {given.together} runs at a time on {where['cpus']} processors. "
         "Goodput (200s as a share of what was allowed after the first pause), waste (429s as a "
         "share of all calls) and, after an incident, the time until 95 % of the allowance was "
         "used again; bold where all targets are met (goodput 0.95, waste 1 %, 15 s, not worse "
-        f"than `plain`).\n\n{report.as_readme(rows)}"
+        f"than `plain`).\n\n{report.as_page(rows)}"
     )
 
 

@@ -50,7 +50,7 @@ def draw(rows: Sequence[Row], path: Path) -> list[str]:
 
 
 def draw_small(rows: Sequence[Row], path: Path) -> list[str]:
-    """Draw the one shape that explains it, for the README."""
+    """Draw the one shape that explains it, for the documentation."""
     shape, policies = SMALL
     chosen = {row.plan.policy: row for row in rows if row.plan.shape == shape}
     shown = [chosen[policy] for policy in policies if policy in chosen]

@@ -115,8 +115,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n\n".join(tables) + "\n"
 
 
-def as_readme(rows: Sequence[Row]) -> str:
-    """The README's table: a line for each shape, for each policy what it made of it."""
+def as_page(rows: Sequence[Row]) -> str:
+    """The documentation's table: a line for each shape, for each policy what it made of it."""
     policies = list(dict.fromkeys(row.plan.policy for row in rows))
     lines = [["", *policies], ["---", *["---:"] * len(policies)]]
     for shape in dict.fromkeys(row.plan.shape for row in rows):

@@ -1,0 +1,39 @@
+"""The documentation is complete, its links lead somewhere, its tables say what the code says."""
+
+import re
+
+import pytest
+
+from breaker.settings import OPTIONS
+from tests.docs.pages import PAGES, ROOT
+
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
+# Lines of one screen of a reader who looks at the README on the web.
+ONE_SCREEN = 60
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_that_exist(page) -> None:
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_the_index_lists_every_page(index) -> None:
+    path = ROOT / index
+    linked = {
+        (path.parent / link).resolve()
+        for link in LINK.findall(path.read_text(encoding="utf-8"))
+    }
+    assert not {*PAGES} - linked - {ROOT / "README.md", ROOT / "docs/README.md"}
+
+
+def test_the_readme_is_one_screen() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= ONE_SCREEN
+
+
+def test_the_table_of_options_is_that_of_the_code() -> None:
+    page = (ROOT / "docs/options.md").read_text().split("## ")[0]
+    rows = re.findall(r"^\| `.*$", page, re.MULTILINE)
+    wanted = [f"| `{one.name}` | {one.default} | {one.help} |" for one in OPTIONS.values()]
+    assert rows == wanted, "docs/options.md should have:\n" + "\n".join(wanted)
