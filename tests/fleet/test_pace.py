@@ -57,33 +57,36 @@ def do_jobs(breaker, log, stop):
         time.sleep(0.02)  # the job itself: nothing waits for it
 
 
-def run_fleet(url, name, client, rate, jobs):
-    """Run until so many jobs are done; returns who did when, and what it cost."""
+def run_fleet(breaker, url, client, rate, jobs):
+    """Run until this many jobs are done; returns start, who did when, and the commands sent.
+
+    The recovery begins when all workers are up: one that nobody uses for ten seconds closes.
+    """
     barrier, log, stop = SPAWN.Barrier(PROCESSES + 1), SPAWN.Queue(), SPAWN.Event()
     workers = [
-        SPAWN.Process(target=work, args=(url, name, barrier, log, stop), daemon=True)
+        SPAWN.Process(target=work, args=(url, breaker.name, barrier, log, stop), daemon=True)
         for _ in range(PROCESSES)
     ]
     for worker in workers:
         worker.start()
-    barrier.wait(timeout=60)
-    set_pace(client, name, rate, proven=store_now(client))
+    eventually(lambda: barrier.n_waiting == PROCESSES, deadline=60)
+    started = time.time()
+    recovering(breaker, client, rate)
     client.config_resetstat()
+    barrier.wait(timeout=60)
     done = [log.get(timeout=60) for _ in range(jobs)]
     asked = commands(client)
     stop.set()
     for worker in workers:
         worker.join(timeout=30)
-    return done, asked
+    return started, done, asked
 
 
-def check_pace(done, rate):
+def check_pace(started, done, rate):
+    """A busy machine may start a job late, but none before its slot."""
     ahead = rate * HORIZON / 1000
-    moments = sorted(moment for _, moment in done)
-    for index, moment in enumerate(moments):
-        within = sum(one < moment + 1 for one in moments[index:])
-        assert within <= rate + ahead + 1
-    assert len(moments) <= rate * (moments[-1] - moments[0]) + ahead + 1
+    for count, moment in enumerate(sorted(moment for _, moment in done), start=1):
+        assert count <= rate * (moment - started) + ahead + 1
 
 
 def check_fairness(done):
@@ -92,21 +95,19 @@ def check_fairness(done):
     assert min(counts.values()) >= len(done) / PROCESSES / 3
 
 
-def test_a_small_fleet_keeps_to_the_pace_at_one_command_a_job(breaker, url, name, client):
+def test_a_small_fleet_keeps_to_the_pace_at_one_command_a_job(breaker, url, client):
     rate = 40.0
-    recovering(breaker, client, rate)
-    done, asked = run_fleet(url, name, client, rate, 120)
-    check_pace(done, rate)
+    started, done, asked = run_fleet(breaker, url, client, rate, 120)
+    check_pace(started, done, rate)
     check_fairness(done)
     # Beside the jobs done, each thread has asked for one more by now, and introduced itself.
     assert asked <= len(done) + 2 * PROCESSES * THREADS
 
 
-def test_a_large_fleet_keeps_to_the_pace_at_few_commands_a_job(breaker, url, name, client):
+def test_a_large_fleet_keeps_to_the_pace_at_few_commands_a_job(breaker, url, client):
     rate = 10.0
-    recovering(breaker, client, rate)
-    done, asked = run_fleet(url, name, client, rate, 40)
-    check_pace(done, rate)
+    started, done, asked = run_fleet(breaker, url, client, rate, 40)
+    check_pace(started, done, rate)
     check_fairness(done)
     assert asked <= 2.5 * len(done) + 3 * PROCESSES * THREADS
 
