@@ -1,20 +1,13 @@
-"""`breaker`: what the words on the command line call."""
+"""`breaker`: the options before the command's name. The commands are listed in `group`."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
-from breaker.cli import guests, show, steer
-from breaker.cli.configure import set_options
-from breaker.cli.doctor import doctor
-from breaker.cli.events import events
 from breaker.cli.exits import as_help
 from breaker.cli.group import Commands
 from breaker.cli.options import Prefix, Url
 from breaker.cli.session import Session
-from breaker.cli.status import status
-from breaker.cli.watch import watch
 
 app = typer.Typer(
     cls=Commands, epilog=as_help(), pretty_exceptions_enable=False, rich_markup_mode=None
@@ -22,13 +15,18 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
-    """Print which release this is, and leave."""
+    """Print the version and exit."""
     if wanted:
+        from importlib.metadata import (  # noqa: PLC0415 - takes longer than the help
+            PackageNotFoundError,
+            version,
+        )
+
         try:
             release = version("fleet-breaker")
         except PackageNotFoundError:
             release = "from a checkout"
-        show.lines([f"breaker {release}"])
+        typer.echo(f"breaker {release}")
         raise typer.Exit
 
 
@@ -39,27 +37,15 @@ def options(
     prefix: Prefix = None,
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=show_version, is_eager=True, help="Which release."),
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
-    """A circuit breaker for queues: one worker is rate limited, the whole fleet pauses.
+    """A circuit breaker for queues: when one worker is rate limited, the whole fleet pauses.
 
     At 3 a.m.: `breaker status` shows what is paused, why and until when.
     """
     ctx.obj = Session(url, prefix)
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
-
-
-app.command()(status)
-app.command()(watch)
-app.command()(events)
-app.command()(doctor)
-app.command("pause")(steer.pause)
-app.command("resume")(steer.resume)
-app.command("reset")(steer.reset)
-app.command("disable")(steer.disable)
-app.command("enable")(steer.enable)
-app.command("set")(set_options)
-app.command(context_settings=guests.CONTEXT)(guests.demo)
-app.command(context_settings=guests.CONTEXT)(guests.serve)

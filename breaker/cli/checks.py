@@ -1,4 +1,4 @@
-"""What `breaker doctor` makes of a server's own account of itself (INFO)."""
+"""What `breaker doctor` concludes from the server's INFO."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,17 +8,20 @@ from typing import Any
 
 from breaker.cli.durations import exact
 
+# The oldest Redis that has all commands.
 OLDEST = (6, 2)
-# Seconds: what is slow within a time-out of 250 ms, and what is more than an imprecise clock.
+# Seconds: a slower answer leaves little of the time-out of 250 ms.
 SLOW = 0.05
+# Seconds: a larger difference between two clocks is more than imprecision.
 SKEWED = 2.0
+# Share of maxmemory from which on the store is nearly full.
 FULL = 0.9
 
 Info = Mapping[str, Any]
 
 
 class Level(StrEnum):
-    """How good or bad."""
+    """How good or bad a finding is."""
 
     OK = "ok"
     WARN = "warn"
@@ -27,13 +30,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """One finding.
 
     Attributes:
-        name: what.
+        name: what was checked.
         level: how good or bad it is.
         message: what was found.
-        advice: what to do, if anything.
+        advice: what to do about it; empty if nothing.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Check:
 
 
 def latency(seconds: float) -> Check:
-    """How fast it answers."""
+    """How fast the store answers."""
     shown = f"answers in {seconds * 1000:.1f} ms"
     if seconds <= SLOW:
         return Check("connection", Level.OK, shown)
@@ -52,7 +55,7 @@ def latency(seconds: float) -> Check:
 
 
 def server(info: Info) -> Check:
-    """Which kind, which version."""
+    """Kind and version of the server."""
     kind = "Valkey" if "valkey_version" in info else "Redis"
     shown = f"{kind} {info.get('valkey_version') or info.get('redis_version')}"
     version = tuple(
@@ -64,19 +67,19 @@ def server(info: Info) -> Check:
 
 
 def mode(info: Info) -> Check:
-    """Whether it is a single server."""
+    """Whether the server is a single one."""
     found = str(info.get("redis_mode", "standalone"))
     if found == "standalone":
         return Check("mode", Level.OK, "a single server")
     advice = {
         "cluster": "not supported yet: use a server with cluster mode off",
-        "sentinel": "this only watches the store: use the URL of the primary",
+        "sentinel": "this process only watches the store: use the URL of the primary",
     }
     return Check("mode", Level.FAIL, f"in {found} mode", advice.get(found, "not supported"))
 
 
 def role(info: Info) -> Check:
-    """Whether it may be written to."""
+    """Whether the server takes writes."""
     if info.get("role") == "slave":
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
         return Check("role", Level.FAIL, "a replica", f"use the URL of its primary, {primary}")
@@ -88,10 +91,10 @@ def replicas(info: Info) -> Check:
     count = int(info.get("connected_slaves", 0))
     if not count:
         return Check("replicas", Level.OK, "none")
-    shown = f"{count}; a failover may lose the last moment"
+    shown = f"{count}; a failover may lose the last moments"
     if "min_slaves_good_slaves" in info:
         return Check("replicas", Level.OK, shown)
-    return Check("replicas", Level.OK, shown, "min-replicas-to-write 1 makes that less")
+    return Check("replicas", Level.OK, shown, "min-replicas-to-write 1 makes that rarer")
 
 
 def persistence(info: Info) -> Check:
@@ -101,7 +104,7 @@ def persistence(info: Info) -> Check:
         return Check("persistence", Level.WARN, "the last snapshot failed", advice)
     if int(info.get("aof_enabled", 0)):
         return Check("persistence", Level.OK, "append-only file")
-    shown = "no append-only file: after a crash, breakers may start anew and closed"
+    shown = "no append-only file: after a crash, breakers may start again, closed"
     return Check("persistence", Level.OK, shown, "appendonly yes keeps pauses and counts")
 
 
@@ -117,7 +120,7 @@ def memory(info: Info) -> Iterator[Check]:
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     shown = f"{_megabytes(used)} used of {_megabytes(limit)}" if limit else "no limit"
     if limit and used > FULL * limit:
-        advice = "when it is full no breaker can trip: make room or raise maxmemory"
+        advice = "a full store cannot record a trip: free memory or raise maxmemory"
         yield Check("memory", Level.WARN, shown, advice)
     else:
         yield Check("memory", Level.OK, shown)
@@ -132,5 +135,5 @@ def clock(ahead: float) -> Check:
     if abs(ahead) <= SKEWED:
         return Check("clock", Level.OK, f"{abs(ahead) * 1000:.0f} ms from this machine's")
     shown = f"the store's clock is {exact(abs(round(ahead)))} {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    advice = "breakers go by the store's alone, but times shown are off: set both by NTP"
+    advice = "breakers use the store's clock alone, but times shown are off: set both by NTP"
     return Check("clock", Level.WARN, shown, advice)

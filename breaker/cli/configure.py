@@ -1,4 +1,4 @@
-"""`breaker set`: options for the whole fleet, over what its workers declare."""
+"""`breaker set`: override options for the whole fleet."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,7 +29,7 @@ def set_options(
         list[str] | None,
         typer.Option(
             metavar="OPTION",
-            help="Take one back to what the workers declare.",
+            help="Remove an override, so that the workers' own setting applies again.",
             show_default=False,
         ),
     ] = None,
@@ -39,13 +39,14 @@ def set_options(
 ) -> None:
     """Set options for the whole fleet: threshold=10 cooldown=5m.
 
-    They hold at once, over what the workers declare, until they are taken back. An option without a value, as in `threshold=`, is what the workers declare again.
+    Takes effect at once and overrides the workers' own settings. To remove an override:
+    --unset OPTION, or `threshold=` without a value.
     """
     name, assignments = _split(words or [], every=every)
     changes = dict(_read(assignments)) | dict.fromkeys(unset or [])
     if not changes:
         raise ConfigurationError(
-            [f"say what to set, as in threshold=10; there are {_OPTION_LIST}"]
+            [f"give at least one option, such as threshold=10; valid options: {_OPTION_LIST}"]
         )
     targets = aim(session, name, every=every)
     _check(targets, changes)
@@ -57,7 +58,7 @@ _OPTION_LIST = ", ".join(OPTIONS)
 
 
 def _split(words: Sequence[str], *, every: bool) -> tuple[str | None, Sequence[str]]:
-    """The name, unless all are meant, and the assignments."""
+    """Split off the name, unless --all is given."""
     if every:
         return None, words
     if not words or words[0].partition("=")[0] in OPTIONS:
@@ -66,7 +67,9 @@ def _split(words: Sequence[str], *, every: bool) -> tuple[str | None, Sequence[s
 
 
 def _read(assignments: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    problems = [f"{word!r} is no OPTION=VALUE" for word in assignments if "=" not in word]
+    problems = [
+        f"{word!r} is not of the form OPTION=VALUE" for word in assignments if "=" not in word
+    ]
     if problems:
         raise ConfigurationError(problems)
     for word in assignments:
@@ -75,7 +78,7 @@ def _read(assignments: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def _value(name: str, text: str) -> Any:
-    """The value meant; the text as it is where it is none, for `option_problems` to name it."""
+    """Read a value. An invalid one stays text, which `option_problems` then names."""
     with suppress(KeyError, ValueError):
         option = OPTIONS[name]
         return option.read(durations.parse(text) if option.is_duration else text)
@@ -83,7 +86,7 @@ def _value(name: str, text: str) -> Any:
 
 
 def _check(targets: Sequence[Status], changes: Mapping[str, Any]) -> None:
-    """Refuse before the first breaker is changed what any of them would refuse."""
+    """Raise before the first breaker is changed, if any of them would refuse the changes."""
     unknown = [name for name in changes if name not in OPTIONS]
     wanted = {name: value for name, value in changes.items() if value is not None}
     problems = list(option_problems(dict.fromkeys(unknown, "")))

@@ -1,4 +1,4 @@
-"""`breaker doctor`: whether the store will do what breakers need, and what to do if not."""
+"""`breaker doctor`: check the store, and say what to do about each fault."""
 
 import shlex
 import statistics
@@ -30,19 +30,21 @@ from breaker.store.target import Target
 from breaker.store.verdicts import translate
 
 SCHEMA = "1"
+# The latency shown is the median of this many pings.
 PINGS = 5
-# Names looked at one by one, and names shown.
+# At most this many breakers are read.
 LOOKED_AT = 1000
+# At most this many names are listed in one line.
 SHOWN = 5
 ODD = {
     "the state is gone": "flushed, evicted or failed over; the next job makes a new one",
-    "the state is no hash": "something else has used this key: delete it",
+    "the state is not a hash": "something else has used this key: delete it",
     "the state was written by another release": "upgrade: pip install -U fleet-breaker",
 }
-# What to look at if it does not answer, and if it refuses.
+# What to check if the store does not answer, and if it refuses.
 HINTS = (
-    "does it run there, may this machine reach it, does it want TLS (rediss://)?",
-    "are user, password and scheme (rediss:// is for TLS) of the URL right?",
+    "check that it runs, that this machine can reach it, and whether it needs TLS (rediss://)",
+    "check user, password and scheme (rediss:// is for TLS) of the URL",
 )
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
@@ -64,7 +66,7 @@ def doctor(session: Session, json: AsJson = False) -> None:
 
 
 def as_lines(check: Check) -> Iterator[Text]:
-    """What was found; on a terminal what to do stands below it."""
+    """One check as text. On a terminal the advice is on a line of its own."""
     line = Text.assemble(
         (f"{check.level:<6}", STYLES[check.level]), (f"{check.name:<13}", "bold")
     )
@@ -79,7 +81,7 @@ def as_lines(check: Check) -> Iterator[Text]:
 
 
 def examine(session: Session) -> Iterator[Check]:
-    """Yield what was found, one thing after another, until nothing more can be."""
+    """Run the checks; stop after a fault that makes the rest impossible."""
     try:
         target = session.fleet.target
     except ConfigurationError as error:
@@ -91,11 +93,11 @@ def examine(session: Session) -> Iterator[Check]:
 
 
 def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:
-    """A trip that is only rehearsed alerts nobody."""
+    """Send no alert, because the trip is only a rehearsal."""
 
 
 class Examination:
-    """The look at one store."""
+    """The checks of one store."""
 
     def __init__(
         self, target: Target, prefix: str, client: redis.Redis, store: SyncStore
@@ -106,7 +108,7 @@ class Examination:
         self.rehearsal = Rehearsal(store, prefix)
 
     def run(self) -> Iterator[Check]:
-        """Yield all checks; where one cannot be made, why."""
+        """Yield all checks; for one that cannot be made, the reason."""
         connected = list(self._look("connection", self.connection))
         yield from connected
         if any(check.level is Level.FAIL for check in connected):
@@ -136,7 +138,7 @@ class Examination:
         return str(dict(self.target.data).get("username") or "default")
 
     def connection(self) -> Iterator[Check]:
-        """Whether it answers, and how fast."""
+        """Check that the store answers, and how fast."""
         took = []
         for _ in range(PINGS):
             start = time.monotonic()
@@ -145,7 +147,7 @@ class Examination:
         yield checks.latency(statistics.median(took))
 
     def account(self) -> Iterator[Check]:
-        """What the server says of itself."""
+        """Check what INFO says."""
         try:
             info: dict[str, Any] = self.client.info()
         except redis.exceptions.NoPermissionError:
@@ -163,13 +165,13 @@ class Examination:
         yield from checks.memory(info)
 
     def clock(self) -> Iterator[Check]:
-        """How far the clocks are from each other."""
+        """Compare the store's clock with this machine's."""
         before = time.time()
         seconds, microseconds = self.client.time()
         yield checks.clock(seconds + microseconds / 1e6 - (before + time.time()) / 2)
 
     def scripts(self) -> Iterator[Check]:
-        """Whether every script may do all that it does."""
+        """Check that every script has the rights it needs, by running it."""
         # The rehearsal sends a script's text only if the store does not have it yet.
         self.client.eval("return 1", 0)
         try:
@@ -183,7 +185,7 @@ class Examination:
             )
 
     def _cleaned_up(self) -> list[str]:
-        """Remove the scratch keys; return those that could not be."""
+        """Remove the scratch keys; return those that could not be removed."""
         left = []
         for key in sorted(self.rehearsal.touched):
             try:
@@ -194,7 +196,7 @@ class Examination:
 
     def _verdicts(self, troubles: list[Trouble]) -> Iterator[Check]:
         if not troubles:
-            yield Check("scripts", Level.OK, "each of them ran and may do all that it does")
+            yield Check("scripts", Level.OK, "all scripts ran with the rights they need")
         scripts: dict[str, set[str]] = defaultdict(set)
         for trouble in troubles:
             denied = f"the user {self._user!r} may not run {trouble.command}"
@@ -205,28 +207,30 @@ class Examination:
             yield Check("scripts", Level.FAIL, f"{said} (in {', '.join(sorted(names))})", rule)
 
     def names(self) -> Iterator[Check]:
-        """Whether the list of names may be read and added to."""
+        """Check that the list of breakers can be read and written."""
         listed = registry(self.prefix)
         known = self.client.smembers(listed)
-        if known:  # others read this list: adding what is on it leaves no trace
+        if known:  # workers read this list: adding a name that it has changes nothing
             self.client.sadd(listed, next(iter(known)))
         else:
             self.client.srem(listed, self.rehearsal.name)
             self.client.sadd(listed, self.rehearsal.name)
             self.client.srem(listed, self.rehearsal.name)
-        yield Check("names", Level.OK, f"the set {listed} can be read and added to")
+        yield Check(
+            "names", Level.OK, f"the key {listed!r} (list of breakers) can be read and written"
+        )
 
     def push(self) -> Iterator[Check]:
-        """Whether workers may listen for changes."""
+        """Check that workers can subscribe to changes."""
         channel = Keys(self.prefix, "doctor").channel(self.target.database)
         with closing(self.client.pubsub()) as listener:
             for change in (listener.subscribe, listener.unsubscribe):
                 change(channel)
                 listener.get_message(timeout=TIMEOUT)  # raises what the store refuses
-        yield Check("push", Level.OK, "may listen for changes")
+        yield Check("push", Level.OK, "can subscribe to changes")
 
     def breakers(self) -> Iterator[Check]:
-        """Whether what is stored is what this release writes."""
+        """Check that the stored state was written by this release."""
         known = sorted(map(text, self.client.smembers(registry(self.prefix))))
         odd: dict[str, list[str]] = defaultdict(list)
         for name in known[:LOOKED_AT]:
@@ -246,7 +250,7 @@ class Examination:
         try:
             state = self.client.hgetall(Keys(self.prefix, name)["state"])
         except redis.exceptions.ResponseError:
-            return "the state is no hash"
+            return "the state is not a hash"
         if not state:
             return "the state is gone"
         schema = text(state.get(b"schema", b"?"))

@@ -1,4 +1,4 @@
-"""Spans of time as people write and read them: 90, 90s, 5m, 1h30m, 500ms."""
+"""Durations as people write and read them: 90, 90s, 5m, 1h30m, 500ms."""
 
 import re
 
@@ -12,23 +12,23 @@ def parse(text: str) -> float:
     """Read seconds.
 
     Raises:
-        ValueError: naming what was given and what is understood.
+        ValueError: naming the text and the forms that are valid.
     """
     if _BARE.fullmatch(text):
         return float(text)
     if not _WHOLE.fullmatch(text):
-        message = f"{text!r} is no span of time; write 90, 90s, 5m, 1h30m or 500ms"
+        message = f"{text!r} is not a duration; write 90, 90s, 5m, 1h30m or 500ms"
         raise ValueError(message)
     return sum(float(count) * _MILLISECONDS[unit] for count, unit in _PART.findall(text)) / 1000
 
 
 def exact(seconds: float) -> str:
-    """As `parse` reads it, to the millisecond: 1m30s."""
+    """Write a duration to the millisecond, as `parse` reads it: 1m30s."""
     return "".join(_parts(round(seconds * 1000))) or "0s"
 
 
 def rough(seconds: float) -> str:
-    """What matters of it: 4m 12s, 3d 2h."""
+    """Write a duration by its two largest units: 4m 12s, 3d 2h."""
     return " ".join(_parts(round(seconds) * 1000)[:2]) or "0s"
 
 

@@ -1,4 +1,4 @@
-"""`breaker events`: what has happened, of one breaker or of all; and what happens next."""
+"""`breaker events`: the history of one breaker or of all; with --follow also what is new."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -34,14 +34,19 @@ def events(
     *,
     name: Name = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=KEPT, metavar="NUMBER", help="How many of the last.")
+        int,
+        typer.Option(
+            min=1, max=KEPT, metavar="NUMBER", help="Show only the latest NUMBER events."
+        ),
     ] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new events until Ctrl-C.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Show what has happened, the latest last.
 
-    With --json each is an object on a line of its own.
+    With --json, prints one JSON object per line.
     """
     names = session.fleet.names() if name is None else [session.status(name).name]
     found = merged(event for one in names for event in session.events(one, limit))
@@ -51,23 +56,23 @@ def events(
             for new in tail(session, name, found):
                 show.lines(as_lines(new, json=json))
         elif not found and not json:
-            show.note("nothing has happened yet")
+            show.note("no events yet")
 
 
 def merged(found: Iterable[Transition]) -> list[Transition]:
-    """In the order they happened in."""
+    """Sort by time."""
     return sorted(found, key=place)
 
 
 def place(event: Transition) -> tuple[int, ...]:
-    """Its place in time: an id in the stream is the store's clock and a counter."""
+    """The stream id as numbers: the store's clock in milliseconds, and a counter."""
     return tuple(int(part) for part in event.id.split("-"))
 
 
 def tail(
     session: Session, name: str | None, known: Iterable[Transition]
 ) -> Iterator[list[Transition]]:
-    """Yield what happens next, to one breaker or to all, as it is seen."""
+    """Yield new events, of one breaker or of all."""
     marks = {event.name: place(event) for event in known}
     read: dict[str, Edition] = {}
     outages = Outages()
@@ -94,7 +99,7 @@ def meant(beat: list[Status] | StoreUnavailable, name: str | None) -> list[Statu
 
 
 def since(session: Session, name: str, mark: tuple[int, ...]) -> list[Transition]:
-    """What came after the mark; few at first, for it rarely is more."""
+    """Read the events after the mark: ten first, because there are rarely more."""
     new: list[Transition] = []
     for limit in (10, KEPT):
         new = [event for event in session.events(name, limit) if place(event) > mark]
@@ -106,14 +111,14 @@ def since(session: Session, name: str, mark: tuple[int, ...]) -> list[Transition
 def as_lines(
     found: Sequence[Transition], *, json: bool, head: Sequence[str] = ()
 ) -> Sequence[Text | str]:
-    """A line each; for people with columns that stay where they are."""
+    """One line for each event; for people in columns of a fixed width."""
     if json:
         return [as_json.line(asdict(event)) for event in found]
     return show.columns(map(row, found), head, LEAST)
 
 
 def row(event: Transition) -> list[Text | str]:
-    """One event among many."""
+    """The cells of one event."""
     shadow = " (shadow)" if event.is_shadow else ""
     moved = f"{event.before} -> {event.after}" if event.before != event.after else event.after
     return [
@@ -127,7 +132,7 @@ def row(event: Transition) -> list[Text | str]:
 
 
 def reasons(event: Transition) -> Iterator[str]:
-    """Why it happened, what was set, who did it."""
+    """The reason, the options that were set, and the actor."""
     if event.reason:
         yield event.reason
     for name, value in event.settings.items():

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The codes, other than 0 for done."""
+    """The codes other than 0, which is success."""
 
     FAILED = 1
     USAGE = 2
@@ -15,17 +15,17 @@ class Exit(IntEnum):
 
 
 MEANINGS = {
-    0: "done; watch and events --follow also when they are ended with Ctrl-C",
-    Exit.FAILED: "doctor found something that fails, or an extra is not installed",
-    Exit.USAGE: "wrong usage or a bad value; nothing was changed",
+    0: "success; also when Ctrl-C ends `watch` or `events --follow`",
+    Exit.FAILED: "doctor found a fault, or an extra is not installed",
+    Exit.USAGE: "wrong usage or an invalid value; nothing changed",
     Exit.PAUSED: "status --check: paused",
-    Exit.UNKNOWN: "there is no breaker of that name",
-    Exit.STORE: "the store does not answer or refuses",
-    Exit.INTERRUPTED: "ended with Ctrl-C",
+    Exit.UNKNOWN: "no breaker has this name",
+    Exit.STORE: "the store is unreachable, or refused the command",
+    Exit.INTERRUPTED: "ended by Ctrl-C",
 }
 
 
 def as_help() -> str:
-    """The table as `breaker --help` ends with it."""
+    """The table at the end of `breaker --help`."""
     lines = [f"{code:>4}  {meaning}" for code, meaning in MEANINGS.items()]
     return "\b\n" + "\n".join(["Exit codes:", *lines])

@@ -1,4 +1,4 @@
-"""Commands that need more than the command line does: they are imported when they are called."""
+"""Commands of other parts of the package, which need extras of their own."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import typer
 
-from breaker.cli import show
 from breaker.cli.exits import Exit
+from breaker.cli.group import alone
 from breaker.cli.session import Session
 from breaker.protocol.keys import PREFIX
 
-# Everything behind the name is the guest's, --help too.
+# Pass all further arguments, --help included, to the command.
 CONTEXT = {
     "allow_extra_args": True,
     "allow_interspersed_args": False,
@@ -32,11 +32,7 @@ def serve(ctx: typer.Context) -> None:
 
 def _host(ctx: typer.Context, package: str, name: str = "") -> None:
     name = name or package
-    app = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
-    app.command(name)(_load(f"breaker.{package}.command", name, extra=package))
-    command = cast("Any", typer.main.get_command(app))
+    command = alone(name, _load(f"breaker.{package}.command", name, extra=package))
     taken = {option for parameter in command.params for option in parameter.opts}
     code = command.main(
         args=[*_passed_on(ctx.obj, taken), *ctx.args],
@@ -52,12 +48,12 @@ def _load(module: str, name: str, *, extra: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == "breaker":
             raise
-        show.note(f"breaker {name} needs: pip install 'fleet-breaker[{extra}]'")
+        typer.echo(f"breaker {name} needs: pip install 'fleet-breaker[{extra}]'", err=True)
         raise typer.Exit(Exit.FAILED) from None
 
 
 def _passed_on(session: Session, taken: set[str]) -> list[str]:
-    """What stood before the command's name, for a guest that takes it there."""
+    """The options given before the command's name, if the command takes them."""
     given = {"--url": session.url, "--prefix": session.prefix}
     defaults = {"--url": None, "--prefix": PREFIX}
     return [

@@ -1,4 +1,4 @@
-"""The options that commands share, and the session that they are given."""
+"""The options that commands share, and the session that each command gets."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -23,10 +23,10 @@ def parse_duration(text: str) -> float:
 
 
 def known_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of a breaker, if the store is there to ask."""
-    said = [ctx.params, ctx.parent.params if ctx.parent else {}]
+    """Complete the name of a breaker, if the store can be reached."""
+    given = [ctx.params, ctx.parent.params if ctx.parent else {}]
     url, prefix = (
-        next((one[option] for one in said if one.get(option) is not None), None)
+        next((one[option] for one in given if one.get(option) is not None), None)
         for option in ("url", "prefix")
     )
     try:
@@ -41,7 +41,7 @@ Url = Annotated[
     typer.Option(
         metavar="URL",
         help="Where Redis or Valkey is: redis://[user:password@]host[:port][/database]. "
-        "Without it BREAKER_URL says so, else it is redis://localhost:6379/0.",
+        "Default: BREAKER_URL, else redis://localhost:6379/0.",
         show_default=False,
     ),
 ]
@@ -49,7 +49,7 @@ Prefix = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="What all keys begin with; breaker if not given.",
+        help="Key prefix. Default: breaker.",
         show_default=False,
     ),
 ]
@@ -57,7 +57,7 @@ Name = Annotated[
     str | None,
     typer.Argument(metavar="NAME", show_default=False, autocompletion=known_names),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 
 SHARED = (
     Parameter("url", Parameter.KEYWORD_ONLY, annotation=Url, default=None),
@@ -69,8 +69,8 @@ SHARED = (
 def command(run: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
     """Give a command --url and --prefix, and a session with the store that they name.
 
-    They may stand before the command's name as well, where the group has put them into the
-    context; what stands behind it wins.
+    Both may also be given before the command's name: then they are in the context. If they are
+    given twice, the option after the name wins.
     """
 
     @wraps(run)

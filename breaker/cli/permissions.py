@@ -1,11 +1,11 @@
-"""Which rights the store's user needs, and which of them an error says are missing."""
+"""The rights that the store's user needs, and those that an error says are missing."""
 
 import re
 
 from breaker.protocol.keys import registry
 from breaker.protocol.scripts import Script, script, script_names
 
-# What is sent outside of scripts, by the library or by doctor itself.
+# Commands sent outside of scripts, by the library or by doctor itself.
 PLAIN = [
     "EVALSHA",
     "EVAL",
@@ -34,14 +34,14 @@ def commands() -> list[str]:
 
 
 def refuses_command(error: str) -> bool:
-    """Whether it is a command that was not allowed, and not something else that went wrong."""
+    """Whether the error is about a command that is not allowed."""
     return bool(_COMMAND.search(error))
 
 
 def refused_command(error: str, sent: Script | None) -> str:
-    """The command that was not allowed, if that is what the error is about.
+    """The command that is not allowed; empty if the error is about something else.
 
-    Older servers do not name it, but the line of the script where it stands.
+    Older servers do not name the command, only its line in the script.
     """
     if named := _NAMED.search(error):
         return named[1].upper()
@@ -53,9 +53,9 @@ def refused_command(error: str, sent: Script | None) -> str:
 
 
 def remedy(error: str, user: str, prefix: str) -> str:
-    """The rule that allows what the error says was not allowed; nothing for another error.
+    """The ACL rule that grants the missing right; empty for another error.
 
-    Only what is missing: a pattern that is added to "all keys" is an error itself.
+    It grants only what is missing: adding a key pattern to "all keys" is an error itself.
     """
     rules: list[str] = []
     if _KEY.search(error):

@@ -1,4 +1,4 @@
-"""Look at all breakers again and again, through outages of the store."""
+"""Read all breakers at intervals, through outages of the store."""
 
 import time
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from breaker.errors import StoreUnavailable
 from breaker.fleet import Fleet
 from breaker.model import Status
 
-# A breaker's state, told from every other state it has been in.
+# Identifies one state of a breaker: incarnation and version.
 Edition = tuple[str, int]
 
 
 def beats(fleet: Fleet, interval: float) -> Iterator[list[Status] | StoreUnavailable]:
-    """Yield the state of each breaker, or why the store did not say, every `interval` seconds."""
+    """Yield the state of each breaker, or the outage, every `interval` seconds."""
     while True:
         try:
             yield list(fleet.statuses())
@@ -23,15 +23,15 @@ def beats(fleet: Fleet, interval: float) -> Iterator[list[Status] | StoreUnavail
 
 
 def edition(status: Status) -> Edition:
-    """What is another one as soon as anything has changed."""
+    """A value that changes with every change of the breaker."""
     return status.incarnation, status.version
 
 
 def news(status: Status) -> Edition | Status:
-    """What is another one as soon as there is something to tell.
+    """A value that changes whenever the breaker's display should be updated.
 
-    While the fleet is paced each job changes the state, by the slot it took: what there is to tell
-    is the pace, each time its first digit is another one.
+    While the fleet is paced each job changes the state, because it takes a slot. The display then
+    changes with the first digit of the pace.
     """
     if status.pace is None:
         return edition(status)
@@ -39,14 +39,14 @@ def news(status: Status) -> Edition | Status:
 
 
 class Outages:
-    """Says once that the store is away, and once that it is back."""
+    """Reports the beginning and the end of each outage once."""
 
     def __init__(self) -> None:
         self._is_away = False
 
     def news(self, beat: list[Status] | StoreUnavailable) -> str:
-        """What there is to say now; mostly nothing."""
+        """The message for this beat; empty if nothing changed."""
         was_away, self._is_away = self._is_away, isinstance(beat, StoreUnavailable)
         if self._is_away == was_away:
             return ""
-        return f"{beat}; trying on" if self._is_away else "the store answers again"
+        return f"{beat}; retrying" if self._is_away else "the store answers again"

@@ -1,7 +1,7 @@
-"""Run every script once, on a breaker of one's own, with the credentials that workers use.
+"""Run every script once, on a scratch breaker, with the credentials that workers use.
 
-What a script may not do shows only when it does it; and the store names the command, if at all,
-only by its line in the script.
+A missing right shows only when the script needs it, and older servers name the command only by its
+line in the script.
 """
 
 import time
@@ -26,7 +26,7 @@ from breaker.store.run_sync import SyncStore
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What a script could not do; `command` is the one it was not allowed, if that is why."""
+    """What a script could not do; `command` is the one that is not allowed, if that is the reason."""
 
     script: str
     reason: str
@@ -35,7 +35,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class Rehearsal:
-    """One run of all scripts; `touched` are the keys to clean up after it."""
+    """One run of all scripts; `touched` are the keys to remove after it."""
 
     store: SyncStore
     prefix: str
@@ -44,7 +44,7 @@ class Rehearsal:
 
     @property
     def keys(self) -> Keys:
-        """The keys of the breaker it is done on."""
+        """The keys of the scratch breaker."""
         return Keys(self.prefix, self.name)
 
     def troubles(self) -> Iterator[Trouble]:
@@ -84,7 +84,7 @@ class Rehearsal:
     def _overheard(
         self, plan: Generator[Request, Any, object], asked: list[Ask], heard: list[Trouble]
     ) -> Generator[Request, Any, None]:
-        """Pass on what the plan wants, but for the list of names: others read that."""
+        """Pass on the plan's requests, except for the list of names, which workers read."""
         answer = None
         while True:
             try:
@@ -109,7 +109,7 @@ def _trouble(asked: list[Ask], error: StoreError) -> Trouble:
 
 
 def _lost(sent: Script, reply: Reply) -> Iterator[Trouble]:
-    """What the script went on without."""
+    """The writes that the script went on without."""
     for what, command in (("event_lost", "XADD"), ("push_lost", "PUBLISH")):
         if what in reply:
             reason = str(reply.get(what))

@@ -1,4 +1,4 @@
-"""All there is to know about one breaker."""
+"""All about one breaker."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,13 +13,15 @@ from breaker.cli.session import Session
 from breaker.model import State, Status, Transition
 from breaker.settings import OPTIONS
 
+# Events to look through for the last trip: all that the store keeps.
 HISTORY = 1000
+# Width of the column of labels, in characters.
 LABEL = 14
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Its state, and the latest trip that the history still has."""
+    """Its state, and the latest trip in the history."""
 
     status: Status
     last_trip: Transition | None
@@ -32,12 +34,12 @@ class Report:
         return cls(status, next(trips, None))
 
     def plain(self) -> dict[str, Any]:
-        """For machines: the status, and the last trip with its evidence."""
+        """For JSON: the status, and the last trip with its evidence."""
         trip = self.last_trip and asdict(self.last_trip)
         return asdict(self.status) | {"last_trip": trip}
 
     def lines(self, session: Session) -> Iterator[Text]:
-        """For people: the state, then one paragraph each on the past, the settings, the trip."""
+        """For people: the state, then a paragraph each on totals, options, trip and commands."""
         yield show.headline(self.status)
         for part in (self._state(), self._settings(), self._trip(), self._hints(session)):
             paragraph = [
@@ -55,14 +57,14 @@ class Report:
             ago = datetime.now(UTC) - status.opened_at
             yield "since", f"{show.clock(status.opened_at)} ({rough(ago.total_seconds())} ago)"
         if status.probe_until is not None:
-            yield "probe", f"one job is trying; another may in {rough(status.probe_until)}"
-        yield (
-            "errors",
-            f"{status.consecutive_errors} in a row, {status.threshold} pause the queue",
-        )
+            yield (
+                "probe",
+                f"one job is probing; the next may start in {rough(status.probe_until)}",
+            )
+        yield "errors", f"{status.consecutive_errors} of {status.threshold} in a row"
         cuts = f", cuts of the pace {status.cuts}" if status.cuts else ""
         totals = f"trips {status.trips}{cuts}, rate limit errors {status.rate_limit_errors}"
-        yield "in all", f"{totals}, paused {rough(status.paused_seconds)}"
+        yield "totals", f"{totals}, paused {rough(status.paused_seconds)}"
 
     def _settings(self) -> Iterator[tuple[str, str]]:
         overrides = self.status.overrides

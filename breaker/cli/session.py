@@ -1,17 +1,21 @@
-"""What every command works with: the store it was pointed at, and the breakers there."""
+"""What every command works with: the store that was named, and the breakers in it.
+
+What speaks to the store is imported when it is first needed, so that `--help` does not wait for it.
+"""
 
 import getpass
 import shlex
 import socket
 from contextlib import ExitStack
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from breaker.cli import show
 from breaker.cli.names import UnknownBreaker, is_known
-from breaker.fleet import Fleet
-from breaker.model import Status, Transition
 from breaker.protocol.keys import PREFIX
-from breaker.sync import Breaker
+
+if TYPE_CHECKING:
+    from breaker.fleet import Fleet
+    from breaker.model import Status, Transition
+    from breaker.sync import Breaker
 
 
 class Session:
@@ -24,34 +28,40 @@ class Session:
         self._fleet: Fleet | None = None
 
     @property
-    def fleet(self) -> Fleet:
-        """All the breakers there, connected to when first asked for."""
+    def fleet(self) -> "Fleet":
+        """All breakers of the store and prefix. Connects on first use."""
         if self._fleet is None:
+            from breaker.fleet import Fleet  # noqa: PLC0415 - see above
+
             self._fleet = Fleet(url=self.url, prefix=self.prefix)
             self._opened.callback(self._fleet.close)
         return self._fleet
 
-    def breaker(self, name: str) -> Breaker:
-        """One breaker, whether anybody knows it or not; the caller closes it.
+    def breaker(self, name: str) -> "Breaker":
+        """Make one breaker, known or new; the caller closes it.
 
-        It asks the store each time, and says so if that does not answer.
+        It asks the store each time, and raises if the store does not answer.
         """
+        from breaker.sync import Breaker  # noqa: PLC0415 - see above
+
         return Breaker(
             name, url=self.url, prefix=self.prefix, push=False, on_store_failure="raise"
         )
 
-    def statuses(self) -> list[Status]:
-        """The state of each breaker there is; says on stderr which could not be read."""
+    def statuses(self) -> "list[Status]":
+        """Read the state of every breaker; report on stderr those that cannot be read."""
         found = [status for status in self.fleet.statuses() if is_known(status)]
         for name, refusal in self.fleet.unreadable.items():
+            from breaker.cli import show  # noqa: PLC0415 - see above
+
             show.note(f"{name!r} cannot be read, see `breaker doctor`: {refusal}")
         return found
 
-    def status(self, name: str) -> Status:
-        """The state of a breaker that there is.
+    def status(self, name: str) -> "Status":
+        """Read the state of an existing breaker.
 
         Raises:
-            UnknownBreaker: there is none of that name.
+            UnknownBreaker: no breaker has this name.
         """
         with self.breaker(name) as breaker:
             status = breaker.status()
@@ -59,8 +69,8 @@ class Session:
             raise UnknownBreaker(name, self.fleet.names())
         return status
 
-    def events(self, name: str, limit: int) -> list[Transition]:
-        """The history of a breaker, the oldest entry first."""
+    def events(self, name: str, limit: int) -> "list[Transition]":
+        """Read the history of a breaker, the oldest entry first."""
         with self.breaker(name) as breaker:
             return breaker.events(limit)
 
@@ -82,7 +92,7 @@ class Session:
 
 
 def operator() -> str:
-    """Who steers, where nobody said: user and host."""
+    """The default for --by: user and host of this process."""
     try:
         user = getpass.getuser()
     except (ImportError, KeyError, OSError):  # a container's user may have no name

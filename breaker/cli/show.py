@@ -1,7 +1,7 @@
-"""How things look: a line for one breaker, columns for many, the time of day.
+"""Text output: a line for one breaker, columns for many, the time of day.
 
-All text that comes from the store passes through `clean`: a reason is written by anybody, and
-must not steer the terminal of whoever reads it.
+All text from the store passes through `clean`: any worker or operator may have written it, and it
+must not drive the reader's terminal.
 """
 
 import sys
@@ -22,47 +22,48 @@ STYLES = {
     State.FORCED_OPEN: "bold red",
     State.DISABLED: "magenta",
 }
+# Spaces between two columns, and before a last cell that is on a line of its own.
 GAP = 2
 INDENT = 4
 
 
 def screen(*, stderr: bool = False) -> Console:
-    """Where to write: nothing is coloured or cut where no terminal is."""
+    """The console to write to. Without a terminal nothing is coloured or cut."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def width() -> int:
-    """How long a line may get."""
+    """The longest line that fits the output, in characters."""
     console = screen()
     return console.width if console.is_terminal else sys.maxsize
 
 
 def note(text: str) -> None:
-    """Tell something beside the answer, on stderr."""
+    """Print a remark on stderr, beside the answer."""
     screen(stderr=True).print(clean(text))
 
 
 def lines(texts: Iterable[Text | str]) -> None:
-    """Write an answer."""
+    """Print an answer."""
     console = screen()
     for text in texts:
         console.print(text)
 
 
 def clean(text: str) -> str:
-    """Text that does nothing but stand there."""
+    """Replace control characters, so that stored text cannot drive the terminal."""
     return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def clock(moment: datetime) -> str:
-    """The time of day where this runs; with the date if it is another day's."""
+    """The local time of day; with the date unless it is today."""
     local = moment.astimezone()
     is_today = local.date() == datetime.now(UTC).astimezone().date()
     return local.strftime("%H:%M:%S %Z" if is_today else "%Y-%m-%d %H:%M:%S %Z")
 
 
 def end(status: Status) -> str:
-    """Until when it is paused: the time of day, and how long that is from now."""
+    """When a pause ends: the time of day, and how long from now."""
     if not status.is_paused:
         return ""
     if status.resumes_in is None:
@@ -72,17 +73,17 @@ def end(status: Status) -> str:
 
 
 def pace(status: Status) -> str:
-    """How fast the whole fleet may go, if it recovers at a pace."""
+    """The fleet's pace; empty unless it recovers at a pace."""
     return "" if status.pace is None else f"paced at most {as_text(status.pace)} jobs/s"
 
 
 def errors(status: Status) -> str:
-    """How far the count has come."""
+    """The count of errors, and the threshold."""
     return f"{status.consecutive_errors}/{status.threshold}"
 
 
 def why(status: Status) -> str:
-    """What holds it in its state, and who did that; nothing while it is closed."""
+    """Why it is in its state, and who brought it there; empty while it is closed."""
     if status.state is State.CLOSED:
         return ""
     by = f"by {status.by}" if status.by else ""
@@ -90,20 +91,20 @@ def why(status: Status) -> str:
 
 
 def state(status: Status) -> Text:
-    """Its state, coloured; with the pace if it recovers at one."""
+    """The state, coloured; with the pace if it recovers at a pace."""
     shadow = " (shadow)" if status.mode == "shadow" else ""
     pace_ = f", {pace(status)}" if status.pace is not None else ""
     return Text(f"{status.state}{shadow}{pace_}", STYLES[status.state])
 
 
 def headline(status: Status) -> Text:
-    """Its name, its state, and until when if it is paused."""
+    """Name, state, and the end of the pause."""
     line = Text.assemble((clean(status.name), "bold"), "  ", state(status))
     return line.append(f" {end(status)}") if status.is_paused else line
 
 
 def sentence(status: Status) -> Text:
-    """All that matters of one breaker, in one line."""
+    """One breaker in one line."""
     line = headline(status).append(f", {errors(status)} errors")
     reason = why(status)
     return line.append(f": {reason}") if reason else line
@@ -112,15 +113,15 @@ def sentence(status: Status) -> Text:
 def columns(
     rows: Iterable[Sequence[Text | str]], head: Sequence[str] = (), least: Sequence[int] = ()
 ) -> list[Text]:
-    """Lines in columns, never cut.
+    """Align cells in columns. No cell is cut.
 
-    The last cell of a row may be long: where the lines would not fit the terminal, all of those
-    stand below their rows instead.
+    The last cell of a row may be long: if the lines do not fit the terminal, each last cell gets a
+    line of its own below its row.
 
     Args:
         rows: the cells.
         head: the words above them.
-        least: how wide each column is at least, so that lines written later stay below.
+        least: the least width of each column, so that lines printed later are aligned too.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     above = [[Text(word, "dim") for word in head]] if cells and head else []

@@ -1,4 +1,4 @@
-"""`breaker status`: what is paused, why, until when, by whom; and all about one breaker."""
+"""`breaker status`: what is paused, why, until when and by whom; or all about one breaker."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -21,7 +21,11 @@ def status(
     name: Name = None,
     json: AsJson = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 3 if it, or any of them, is paused.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Exit with code 3 if the breaker (without NAME: any breaker) is paused.",
+        ),
     ] = False,
 ) -> None:
     """Show what is paused; with a NAME, all about one breaker."""

@@ -1,4 +1,4 @@
-"""What an operator orders: pause, resume, reset, disable, enable."""
+"""The operator's commands: pause, resume, reset, disable, enable."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,28 +15,33 @@ from breaker.cli.pulse import edition
 from breaker.cli.session import Session, operator
 from breaker.errors import ConfigurationError
 from breaker.model import Status
-from breaker.settings import OPTIONS
+from breaker.settings import LONGEST_PAUSE, OPTIONS
 from breaker.sync import Breaker
-
-# Nobody means a longer one; and without an end there is the pause without --for.
-LONGEST_PAUSE = 366 * 86_400.0
 
 
 def parse_pause(text: str) -> float:
-    """Read how long a pause shall last."""
+    """Read --for."""
     seconds = parse_duration(text)
     if not 0 < seconds <= LONGEST_PAUSE:
-        message = f"a pause lasts more than 0s and at most 366d, not {text!r}"
+        message = f"a pause lasts more than 0s and at most {exact(LONGEST_PAUSE)}, not {text!r}"
         raise typer.BadParameter(message)
     return seconds
 
 
-All = Annotated[bool, typer.Option("--all", help="Every breaker there is.")]
+All = Annotated[bool, typer.Option("--all", help="Every breaker under this prefix.")]
 Reason = Annotated[
-    str, typer.Option(metavar="TEXT", help="Why; all will see it.", show_default=False)
+    str,
+    typer.Option(
+        metavar="TEXT", help="Reason, shown in status and in the history.", show_default=False
+    ),
 ]
 By = Annotated[
-    str, typer.Option(metavar="TEXT", help="Who; user@host if not given.", show_default=False)
+    str,
+    typer.Option(
+        metavar="TEXT",
+        help="Who does this, for the history. Default: user@host.",
+        show_default=False,
+    ),
 ]
 For = Annotated[
     float | None,
@@ -44,7 +49,7 @@ For = Annotated[
         "--for",
         parser=parse_pause,
         metavar="DURATION",
-        help="90, 90s, 5m, 1h30m; without it until resumed.",
+        help="How long: 90 or 90s, 5m, 1h30m. Default: until resumed.",
         show_default=False,
     ),
 ]
@@ -61,7 +66,7 @@ def pause(
     every: All = False,
     json: AsJson = False,
 ) -> None:
-    """Stop a queue, for so long or until it is resumed."""
+    """Pause a queue, for a given time or until it is resumed."""
     targets = aim(session, name, every=every, may_be_new=True)
     who = by or operator()
     carry_out(
@@ -70,7 +75,7 @@ def pause(
 
 
 def ordering(order: Callable[[Breaker, str, str], Status], purpose: str) -> Callable[..., None]:
-    """Make the command that gives an order for which a name is all that is needed."""
+    """Make a command for an order that takes no more than a name and a reason."""
 
     @command
     def ordered(
@@ -92,18 +97,18 @@ def ordering(order: Callable[[Breaker, str, str], Status], purpose: str) -> Call
 
 resume = ordering(Breaker.resume, "End a pause or a recovery: all workers dequeue again.")
 reset = ordering(Breaker.reset, "Start afresh: closed, enabled, nothing counted.")
-disable = ordering(Breaker.disable, "Never pause this queue; errors still count.")
-enable = ordering(Breaker.enable, "Put a disabled breaker back on guard.")
+disable = ordering(Breaker.disable, "Never pause this queue. Errors still count.")
+enable = ordering(Breaker.enable, "Re-enable a disabled breaker.")
 
 
 def aim(
     session: Session, name: str | None, *, every: bool, may_be_new: bool = False
 ) -> list[Status]:
-    """The breakers that are meant, as they are now.
+    """Read the breakers that the command names.
 
     Raises:
         ConfigurationError: no name and no --all, or both.
-        UnknownBreaker: there is none of that name, and it may not be a new one.
+        UnknownBreaker: no breaker has this name, and the command makes none.
     """
     if (name is None) != every:
         problem = (
@@ -120,7 +125,9 @@ def aim(
         status = breaker.status()
     if not is_known(status):
         known = session.fleet.names()
-        show.note(f"note: nobody has used {name!r} yet; {suggestion(name, known)}")
+        show.note(
+            f"note: {name!r} is new, no worker has used it yet; {suggestion(name, known)}"
+        )
     return [status]
 
 
@@ -132,9 +139,9 @@ def carry_out(
     json: bool,
     every: bool,
 ) -> None:
-    """Give the order to each, and say what came of it."""
+    """Give the order to each breaker, and print the new states."""
     if not targets:
-        show.note(f"there is no breaker yet at {session.fleet.target}; nothing was done")
+        show.note(f"{session.fleet.target} has no breakers yet; nothing changed")
     after = []
     for before in targets:
         with session.breaker(before.name) as breaker:
@@ -147,19 +154,19 @@ def carry_out(
 
 
 def outcome(before: Status, after: Status) -> Text:
-    """What an order has changed."""
+    """One line on what an order changed."""
     line = show.sentence(after)
     if edition(before) == edition(after):
-        return line.append("; there was nothing to do")
+        return line.append("; nothing changed")
     if before.overrides != after.overrides:
-        line.append(f"; set over what workers declare: {overrides(after)}")
+        line.append(f"; overrides now in force: {overrides(after)}")
     return line if before.state == after.state else line.append(f" (was {before.state})", "dim")
 
 
 def overrides(status: Status) -> str:
-    """The options that operators have set."""
+    """The options that operators override."""
     found = [
         f"{name}={exact(value) if OPTIONS[name].is_duration else value}"
         for name, value in status.overrides.items()
     ]
-    return ", ".join(found) or "nothing"
+    return ", ".join(found) or "none"

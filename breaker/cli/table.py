@@ -1,4 +1,4 @@
-"""All breakers, a line each: what `status` prints once and `watch` keeps on the screen."""
+"""The table of all breakers: `status` prints it once, `watch` keeps it on the screen."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,17 +14,17 @@ URGENCY = (State.FORCED_OPEN, State.OPEN, State.HALF_OPEN, State.DISABLED, State
 
 
 def in_order(statuses: Iterable[Status]) -> list[Status]:
-    """What needs a look comes first: the paused, then the recovering, then the rest."""
+    """Sort the paused breakers first, then the recovering ones, then the rest."""
     return sorted(
         filter(is_known, statuses), key=lambda one: (URGENCY.index(one.state), one.name)
     )
 
 
 def overview(session: Session, found: Sequence[Status]) -> list[Text]:
-    """All breakers, a line each, and what to do about those that are paused."""
+    """The table, and how to resume a paused breaker."""
     if not found:
         where = f"{session.fleet.target} under the prefix {session.prefix!r}"
-        return [Text(f"There is no breaker yet at {where}.")]
+        return [Text(f"No breakers yet at {where}.")]
     paused = [one for one in found if one.is_paused]
     lines = [*table(found), Text()]
     recovering = sum(one.state is State.HALF_OPEN for one in found)
@@ -37,12 +37,12 @@ def overview(session: Session, found: Sequence[Status]) -> list[Text]:
 
 
 def table(found: Sequence[Status]) -> list[Text]:
-    """All breakers, a line each."""
+    """One line for each breaker."""
     return show.columns(map(row, found), HEAD)
 
 
 def row(status: Status) -> list[Text | str]:
-    """One breaker among many."""
+    """The cells of one breaker."""
     return [
         Text(show.clean(status.name), "bold" if status.is_paused else ""),
         show.state(status),

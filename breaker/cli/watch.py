@@ -1,4 +1,4 @@
-"""`breaker watch`: all breakers, again and again; a table on a terminal, else the changes."""
+"""`breaker watch`: a table of all breakers on a terminal, else one line per change."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,14 +19,17 @@ from breaker.cli.table import in_order, overview
 from breaker.errors import StoreUnavailable
 from breaker.model import Status
 
-Interval = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How often to look.")]
+Interval = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks at the store.")
+]
 
 
 @command
 def watch(session: Session, interval: Interval = 1.0, json: AsJson = False) -> None:
     """Keep all breakers in view until Ctrl-C.
 
-    Where the output is no terminal, each change is a line; with --json, the breaker's new state.
+    If the output is not a terminal, prints one line per change; with --json, the breaker's new
+    state as JSON.
     """
     with suppress(KeyboardInterrupt):
         if json:
@@ -38,14 +41,14 @@ def watch(session: Session, interval: Interval = 1.0, json: AsJson = False) -> N
 
 
 def stamped(status: Status) -> Text:
-    """A breaker's state and when it was seen."""
+    """The time now, and a breaker's state."""
     return Text(f"{show.clock(datetime.now(UTC))}  ").append_text(show.sentence(status))
 
 
 def print_changes(
     session: Session, interval: float, line: Callable[[Status], Text | str]
 ) -> None:
-    """Write each breaker at first, then whenever it has changed."""
+    """Write each breaker once, then again whenever it has changed."""
     seen: dict[str, Edition | Status] = {}
     outages = Outages()
     for beat in beats(session.fleet, interval):
@@ -58,17 +61,17 @@ def print_changes(
 
 
 def keep_table(session: Session, interval: float) -> None:
-    """Draw the table anew each time; while the store is away, what it said last."""
+    """Redraw the table at each look; during an outage keep the last one, dimmed."""
     known: list[Text] = []
     console = show.screen()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         for beat in beats(session.fleet, interval):
             if isinstance(beat, StoreUnavailable):
                 known = [Text(line.plain, "dim") for line in known]
-                footer = Text(f"{beat}; trying on", "yellow")
+                footer = Text(f"{beat}; retrying", "yellow")
             else:
                 known = overview(session, in_order(beat))
-                footer = Text("Ctrl-C ends this.", "dim")
+                footer = Text("Press Ctrl-C to end.", "dim")
             live.update(Group(*_framed(session, known, footer)), refresh=True)
 
 

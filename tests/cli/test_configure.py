@@ -18,7 +18,7 @@ def test_options_are_set_over_what_workers_declare(run, content):
     )
     assert result.exit_code == 0
     assert result.stdout == (
-        "content  closed (shadow), 1/10 errors; set over what workers declare: "
+        "content  closed (shadow), 1/10 errors; overrides now in force: "
         "threshold=10, cooldown=5m, recovery=resume, mode=shadow\n"
     )
     status = content.status()
@@ -29,9 +29,7 @@ def test_options_are_set_over_what_workers_declare(run, content):
 def test_options_are_taken_back(run, content, words):
     run("set", "content", "threshold=10")
     result = run("set", "content", *words)
-    assert result.stdout == (
-        "content  closed, 1/3 errors; set over what workers declare: nothing\n"
-    )
+    assert result.stdout == ("content  closed, 1/3 errors; overrides now in force: none\n")
     assert content.status().threshold == 3
 
 
@@ -60,8 +58,11 @@ def test_all_at_once(run, make):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["content"], "say what to set, as in threshold=10; there are threshold, cooldown"),
-        (["content", "threshold"], "'threshold' is no OPTION=VALUE"),
+        (
+            ["content"],
+            "give at least one option, such as threshold=10; valid options: threshold, cooldown",
+        ),
+        (["content", "threshold"], "'threshold' is not of the form OPTION=VALUE"),
         (["content", "foo=1"], "there is no option 'foo'; there are threshold, cooldown"),
         (["content", "--unset", "foo"], "there is no option 'foo'; there are threshold"),
         (["content", "threshold=many"], "threshold must be a whole number from 1 to 1,000,000"),

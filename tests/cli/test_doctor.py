@@ -149,7 +149,7 @@ def test_a_wrong_password(doctor, user):
     found = doctor(url)
     assert set(found) == {"url", "connection"}
     assert "invalid username-password pair" in found["connection"]["message"]
-    assert "are user, password and scheme" in found["connection"]["advice"]
+    assert "check user, password and scheme" in found["connection"]["advice"]
 
 
 def test_a_password_that_is_missing(doctor, new_server):
@@ -163,7 +163,7 @@ def test_nobody_there(doctor):
     found = doctor("redis://127.0.0.1:1/0")
     assert set(found) == {"url", "connection"}
     assert "does not answer" in found["connection"]["message"]
-    assert "does it run there" in found["connection"]["advice"]
+    assert "check that it runs" in found["connection"]["advice"]
 
 
 def test_a_store_that_hangs(doctor, server):
@@ -218,7 +218,7 @@ def test_odd_breakers_are_counted_and_named(run, make, client, prefix):
     assert [level for level, _ in said] == ["warn", "warn", "warn", "ok"]
     texts = " ".join(rest for _, rest in said)
     assert "newer: the state was written by another release; upgrade" in texts
-    assert "poisoned: the state is no hash; something else has used this key" in texts
+    assert "poisoned: the state is not a hash; something else has used this key" in texts
     assert "gone: the state is gone; flushed, evicted or failed over" in texts
     assert "4 known" in texts
 

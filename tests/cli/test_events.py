@@ -97,7 +97,7 @@ def test_a_cut_says_from_which_pace_to_which_and_for_how_long_it_paused(run, mak
 def test_nothing_yet_is_no_error(run):
     result = run("events")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "nothing has happened yet\n"
+    assert result.stderr == "no events yet\n"
     assert run("events", "--json").stderr == ""
 
 
@@ -164,7 +164,7 @@ def test_following_outlives_an_outage(start, make, server):
     make("content").pause()
     running.line("paused")
     server.pause()
-    running.line("does not answer", "trying on", stderr=True)
+    running.line("does not answer", "retrying", stderr=True)
     server.resume()
     running.line("the store answers again", stderr=True)
     make("content").resume()

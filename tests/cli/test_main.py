@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from breaker.cli import exits, guests
+from breaker.cli import exits, group, guests
 from breaker.cli.exits import Exit
 from breaker.fleet import Fleet
 from tests.cli.conftest import PATIENCE
@@ -54,6 +54,20 @@ def test_help_lists_the_commands_and_the_exit_codes(run):
     for code, meaning in exits.MEANINGS.items():
         assert f"{code:>4}  {meaning}" in result.stdout
     assert set(exits.MEANINGS) == {0, *Exit}
+
+
+def test_the_help_says_of_each_command_what_it_says_of_itself():
+    for name, command in group._Imported().items():
+        assert group.COMMANDS[name][-1] == command.help.splitlines()[0]
+
+
+def test_the_help_needs_neither_store_nor_terminal():
+    code = "import sys; sys.argv = ['breaker', '--help']; from breaker.cli import main; main()"
+    done = python("-X", "importtime", "-c", code)
+    assert done.returncode == 0
+    assert " typer" in done.stderr
+    for heavy in ("redis", "rich", "asyncio", "breaker.sync"):
+        assert f" {heavy}\n" not in done.stderr
 
 
 def test_no_command_is_the_help(run):
@@ -110,9 +124,7 @@ def test_a_store_that_is_not_there_is_one_line(run, words):
     result = run(*words, url=f"redis://me:{PASSWORD}@127.0.0.1:1/0")
     assert result.exit_code == Exit.STORE
     assert result.stderr.startswith("the store at redis://127.0.0.1:1/0 does not answer: ")
-    assert result.stderr.endswith(
-        "; set --url or BREAKER_URL, or let `breaker doctor` tell more\n"
-    )
+    assert result.stderr.endswith("; set --url or BREAKER_URL, or run `breaker doctor`\n")
     assert result.stderr.count("\n") == 1
     assert PASSWORD not in result.output
 
@@ -167,7 +179,7 @@ def test_a_reader_who_leaves_early_is_no_error(url, prefix, make):
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extra_one_line_says_what_to_install(missing):
     code = f"import sys; sys.modules[{missing!r}] = None; from breaker.cli import main; main()"
-    done = python("-c", code)
+    done = python("-c", code, "status")
     assert done.returncode == Exit.FAILED
     assert "pip install 'fleet-breaker[cli]'" in done.stderr
     assert done.stderr.count("\n") == 1

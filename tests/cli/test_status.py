@@ -54,7 +54,7 @@ def test_nothing_is_cut_where_no_terminal_is(run, make):
 def test_no_breaker_is_no_error(run, prefix):
     result = run("status")
     assert result.exit_code == 0
-    assert result.stdout.startswith("There is no breaker yet at redis://")
+    assert result.stdout.startswith("No breakers yet at redis://")
     assert prefix in result.stdout
 
 
@@ -68,7 +68,7 @@ def test_one_breaker_shows_everything(run, make):
     assert lines[0].startswith("content open until ")
     assert "why 2 rate limit errors in a row" in lines
     assert "by worker-1:42" in lines
-    assert "errors 2 in a row, 2 pause the queue" in lines
+    assert "errors 2 of 2 in a row" in lines
     assert "cooldown 1m30s" in lines
     assert "max_cooldown 2h (set by an operator)" in lines
     assert any(line.startswith("last trip") and "paused for 30s" in line for line in lines)
@@ -83,7 +83,7 @@ def test_a_probe_that_is_out_is_shown(run, make):
     breaker.acquire(5)
     text = run("status", "content").stdout
     assert "half-open" in text
-    assert "one job is trying; another may in 30s" in text
+    assert "one job is probing; the next may start in 30s" in text
 
 
 def test_a_pace_is_seen_at_a_glance(run, make):
@@ -163,7 +163,7 @@ def test_an_unknown_name_is_answered_with_the_one_meant(run):
     result = run("status", "contents")
     assert result.exit_code == Exit.UNKNOWN
     assert result.stdout == ""
-    assert result.stderr == "there is no breaker 'contents' yet; did you mean 'content'?\n"
+    assert result.stderr == "no breaker is called 'contents'; did you mean 'content'?\n"
 
 
 @pytest.mark.usefixtures("fleet")
@@ -183,9 +183,7 @@ def test_a_name_whose_state_is_gone_is_no_breaker(run, make, client, prefix):
     make("content").record_rate_limit_error()
     client.sadd(f"{prefix}s", "gone")
     assert "gone" not in run("status").stdout
-    assert (
-        run("status", "gone").stderr == "there is no breaker 'gone' yet; there are 'content'\n"
-    )
+    assert run("status", "gone").stderr == "no breaker is called 'gone'; there are 'content'\n"
 
 
 def test_the_way_out_of_a_name_that_looks_like_an_option(run, make):

@@ -3,7 +3,9 @@ import socket
 
 import pytest
 
+from breaker.cli.durations import exact
 from breaker.cli.exits import Exit
+from breaker.settings import LONGEST_PAUSE
 from tests.cli.conftest import trip
 
 
@@ -36,7 +38,10 @@ def test_a_new_name_is_paused_with_a_note(run, make):
     make("content").record_rate_limit_error()
     result = run("pause", "contents")
     assert result.exit_code == 0
-    assert result.stderr == "note: nobody has used 'contents' yet; did you mean 'content'?\n"
+    assert (
+        result.stderr
+        == "note: 'contents' is new, no worker has used it yet; did you mean 'content'?\n"
+    )
     assert make("contents").is_paused()
 
 
@@ -58,9 +63,7 @@ def test_resume(run, make):
 
 def test_what_was_done_before_is_said_so(run, make):
     make("content").record_success()
-    assert run("resume", "content").stdout == (
-        "content  closed, 0/5 errors; there was nothing to do\n"
-    )
+    assert run("resume", "content").stdout == ("content  closed, 0/5 errors; nothing changed\n")
 
 
 def test_disable_and_enable(run, make):
@@ -91,7 +94,7 @@ def test_nothing_is_created_by_mistake(run, make, client, prefix, verb):
     before = set(client.scan_iter(f"{prefix}*"))
     result = run(verb, "contents")
     assert result.exit_code == Exit.UNKNOWN
-    assert result.stderr == "there is no breaker 'contents' yet; did you mean 'content'?\n"
+    assert result.stderr == "no breaker is called 'contents'; did you mean 'content'?\n"
     assert set(client.scan_iter(f"{prefix}*")) == before
 
 
@@ -118,10 +121,17 @@ def test_all_at_once(run, make):
     ]
 
 
+def test_the_longest_pause_that_the_command_takes_is_one_that_the_breaker_takes(run):
+    result = run("pause", "content", "--for", exact(LONGEST_PAUSE))
+    assert result.exit_code == 0
+    assert "(in 365d)" in result.stdout
+
+
 def test_all_of_none_is_a_note(run):
     result = run("resume", "--all")
     assert result.exit_code == 0
-    assert result.stderr.startswith("there is no breaker yet at redis://")
+    assert result.stderr.startswith("redis://")
+    assert result.stderr.endswith(" has no breakers yet; nothing changed\n")
     assert json.loads(run("resume", "--all", "--json").stdout) == []
 
 
@@ -131,8 +141,8 @@ def test_all_of_none_is_a_note(run):
         (["pause"], "name a breaker, or give --all"),
         (["resume", "content", "--all"], "give a name or --all, not both"),
         (["pause", "content", "--for", "5x"], "write 90, 90s, 5m, 1h30m or 500ms"),
-        (["pause", "content", "--for", "0"], "a pause lasts more than 0s and at most 366d"),
-        (["pause", "content", "--for", "367d"], "a pause lasts more than 0s and at most 366d"),
+        (["pause", "content", "--for", "0"], "a pause lasts more than 0s and at most 365d"),
+        (["pause", "content", "--for", "366d"], "a pause lasts more than 0s and at most 365d"),
         (["pause", "content", "--for"], "requires an argument"),
         (["resume", "content", "images"], "unexpected extra argument"),
         (["pause", "content", "--untill", "5m"], "such option"),

@@ -58,7 +58,7 @@ def test_an_outage_is_a_line_and_passes(start, make, server):
     running = start("watch", "--interval", "0.1")
     running.line("content  closed")
     server.pause()
-    running.line("does not answer", "trying on", stderr=True)
+    running.line("does not answer", "retrying", stderr=True)
     server.resume()
     running.line("the store answers again", stderr=True)
     make("content").pause()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import breaker
 from breaker import AsyncBreaker, AsyncPermit, Breaker, BreakerOpen, Permit
 from breaker.settings import OPTIONS, Options
@@ -39,8 +41,24 @@ def test_the_public_names():
     assert all(hasattr(breaker, name) for name in breaker.__all__)
 
 
+def test_a_name_brings_the_module_that_it_is_from():
+    names = [name for home in breaker._HOMES.values() for name in home]
+    assert sorted([*names, "aio"]) == breaker.__all__
+    assert set(breaker.__all__) <= {*dir(breaker)}
+    with pytest.raises(AttributeError, match="module 'breaker' has no attribute 'Braker'"):
+        _ = breaker.Braker
+
+
+def test_importing_the_package_alone_brings_nothing():
+    code = "import sys, breaker; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
+    assert [name for name in loaded if name.startswith(("breaker", "redis"))] == ["breaker"]
+
+
 def test_importing_brings_redis_and_nothing_heavier():
-    code = "import sys, breaker; print(*{name.partition('.')[0] for name in sys.modules})"
+    code = "import sys; from breaker import *; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.split()
