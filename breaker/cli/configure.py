@@ -2,48 +2,46 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from breaker.cli import durations
-from breaker.cli.options import AsJson, command, known_names
+from breaker.cli.options import command, json_option, known_names
 from breaker.cli.session import Session, operator
-from breaker.cli.steer import All, By, aim, carry_out
+from breaker.cli.steer import aim, all_option, by_option, carry_out
 from breaker.errors import ConfigurationError
 from breaker.model import Status
 from breaker.settings import OPTIONS, option_problems
 
 
-@command
+@command("set")
+@click.argument("words", nargs=-1, metavar="NAME OPTION=VALUE...", shell_complete=known_names)
+@click.option(
+    "--unset",
+    multiple=True,
+    metavar="OPTION",
+    help="Remove an override, so that the workers' own setting applies again.",
+)
+@by_option
+@all_option
+@json_option
 def set_options(
     session: Session,
     *,
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME OPTION=VALUE...", show_default=False, autocompletion=known_names
-        ),
-    ] = None,
-    unset: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="OPTION",
-            help="Remove an override, so that the workers' own setting applies again.",
-            show_default=False,
-        ),
-    ] = None,
-    by: By = "",
-    every: All = False,
-    json: AsJson = False,
+    words: tuple[str, ...],
+    unset: tuple[str, ...],
+    by: str,
+    every: bool,
+    json: bool,
 ) -> None:
     """Set options for the whole fleet: threshold=10 cooldown=5m.
 
     Takes effect at once and overrides the workers' own settings. To remove an override:
     --unset OPTION, or `threshold=` without a value.
     """
-    name, assignments = _split(words or [], every=every)
-    changes = dict(_read(assignments)) | dict.fromkeys(unset or [])
+    name, assignments = _split(words, every=every)
+    changes = dict(_read(assignments)) | dict.fromkeys(unset)
     if not changes:
         raise ConfigurationError(
             [f"give at least one option, such as threshold=10; valid options: {_OPTION_LIST}"]

@@ -9,14 +9,14 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
+import click
 import redis
-import typer
 from rich.text import Text
 
 from breaker.cli import as_json, checks, show
 from breaker.cli.checks import Check, Level
 from breaker.cli.exits import Exit
-from breaker.cli.options import AsJson, command
+from breaker.cli.options import command, json_option
 from breaker.cli.permissions import remedy
 from breaker.cli.rehearsal import Rehearsal, Trouble
 from breaker.cli.session import Session
@@ -49,8 +49,9 @@ HINTS = (
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
-@command
-def doctor(session: Session, json: AsJson = False) -> None:
+@command("doctor")
+@json_option
+def doctor(session: Session, *, json: bool) -> None:
     """Check the store: connection, version, permissions, memory, clock."""
     found: list[Check] = []
     for check in examine(session):
@@ -62,7 +63,7 @@ def doctor(session: Session, json: AsJson = False) -> None:
         answer = {"ok": not failed, "checks": [asdict(check) for check in found]}
         show.lines([as_json.pretty(answer)])
     if failed:
-        raise typer.Exit(Exit.FAILED)
+        raise click.exceptions.Exit(Exit.FAILED)
 
 
 def as_lines(check: Check) -> Iterator[Text]:

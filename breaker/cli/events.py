@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
+import click
 from rich.text import Text
 
 from breaker.cli import as_json, durations, show
-from breaker.cli.options import AsJson, Name, command
+from breaker.cli.options import command, json_option, name_argument
 from breaker.cli.pulse import Edition, Outages, beats, edition
 from breaker.cli.session import Session
 from breaker.errors import StoreUnavailable
@@ -28,22 +27,19 @@ KEPT = 1000
 INTERVAL = 0.5
 
 
-@command
-def events(
-    session: Session,
-    *,
-    name: Name = None,
-    limit: Annotated[
-        int,
-        typer.Option(
-            min=1, max=KEPT, metavar="NUMBER", help="Show only the latest NUMBER events."
-        ),
-    ] = 50,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print new events until Ctrl-C.")
-    ] = False,
-    json: AsJson = False,
-) -> None:
+@command("events")
+@name_argument
+@click.option(
+    "--limit",
+    type=click.IntRange(1, KEPT),
+    default=50,
+    metavar="NUMBER",
+    help="Show only the latest NUMBER events.",
+    show_default=True,
+)
+@click.option("--follow", "-f", is_flag=True, help="Print new events until Ctrl-C.")
+@json_option
+def events(session: Session, *, name: str | None, limit: int, follow: bool, json: bool) -> None:
     """Show what has happened, the latest last.
 
     With --json, prints one JSON object per line.

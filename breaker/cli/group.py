@@ -1,53 +1,91 @@
 """The commands together: each is imported when it is called, and each failure ends in one line."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-import typer
-from typer.core import TyperGroup
+import click
 
 from breaker.cli.exits import Exit
 from breaker.cli.names import UnknownBreaker
 from breaker.errors import BreakerError, ConfigurationError, StoreError
 
-# Which class it is depends on typer's version: click's own, or that of the click inside typer.
-_UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
-# Command -> the module and function that it calls, and its line in `breaker --help`: listing the
-# commands must not import them, for redis-py alone takes a tenth of a second.
-COMMANDS: Mapping[str, tuple[str, str, str]] = {
-    "status": ("status", "status", "Show what is paused; with a NAME, all about one breaker."),
-    "watch": ("watch", "watch", "Keep all breakers in view until Ctrl-C."),
-    "events": ("events", "events", "Show what has happened, the latest last."),
-    "doctor": (
-        "doctor",
+class Place(NamedTuple):
+    """Where a command is, and its line in `breaker --help`.
+
+    Listing the commands must not import them: redis-py alone takes a tenth of a second.
+    """
+
+    module: str
+    attribute: str
+    line: str
+    extra: str = "cli"
+
+    def load(self, name: str) -> click.Command:
+        """Import the command."""
+        try:
+            found: click.Command = getattr(import_module(self.module), self.attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] == "breaker" or self.extra == "cli":
+                raise
+            message = f"breaker {name} needs: pip install 'fleet-breaker[{self.extra}]'"
+            raise click.ClickException(message) from None
+        return found
+
+
+COMMANDS: Mapping[str, Place] = {
+    "status": Place(
+        "breaker.cli.status",
+        "status",
+        "Show what is paused; with a NAME, all about one breaker.",
+    ),
+    "watch": Place("breaker.cli.watch", "watch", "Keep all breakers in view until Ctrl-C."),
+    "events": Place("breaker.cli.events", "events", "Show what has happened, the latest last."),
+    "doctor": Place(
+        "breaker.cli.doctor",
         "doctor",
         "Check the store: connection, version, permissions, memory, clock.",
     ),
-    "pause": ("steer", "pause", "Pause a queue, for a given time or until it is resumed."),
-    "resume": ("steer", "resume", "End a pause or a recovery: all workers dequeue again."),
-    "reset": ("steer", "reset", "Start afresh: closed, enabled, nothing counted."),
-    "disable": ("steer", "disable", "Never pause this queue. Errors still count."),
-    "enable": ("steer", "enable", "Re-enable a disabled breaker."),
-    "set": (
-        "configure",
+    "pause": Place(
+        "breaker.cli.steer", "pause", "Pause a queue, for a given time or until it is resumed."
+    ),
+    "resume": Place(
+        "breaker.cli.steer", "resume", "End a pause or a recovery: all workers dequeue again."
+    ),
+    "reset": Place(
+        "breaker.cli.steer", "reset", "Start afresh: closed, enabled, nothing counted."
+    ),
+    "disable": Place(
+        "breaker.cli.steer", "disable", "Never pause this queue. Errors still count."
+    ),
+    "enable": Place("breaker.cli.steer", "enable", "Re-enable a disabled breaker."),
+    "set": Place(
+        "breaker.cli.configure",
         "set_options",
         "Set options for the whole fleet: threshold=10 cooldown=5m.",
     ),
-    "demo": ("guests", "demo", "Watch a fleet meet a rate limit, on this machine."),
-    "serve": ("guests", "serve", "Serve the metrics and the health of the fleet over HTTP."),
+    "demo": Place(
+        "breaker.demo.command",
+        "demo",
+        "Watch a fleet meet a rate limit: first without a breaker, then with it.",
+        extra="demo",
+    ),
+    "serve": Place(
+        "breaker.service.command",
+        "serve",
+        "Serve /metrics, /healthz and /readyz over HTTP, until told to stop.",
+        extra="service",
+    ),
 }
 
 
-class _Imported(Mapping[str, Any]):
-    """The commands by name, each made when it is looked up."""
+class _Imported(Mapping[str, click.Command]):
+    """The commands by name, each imported when it is looked up."""
 
-    def __getitem__(self, name: str) -> Any:
-        module, function, _help = COMMANDS[name]
-        found = import_module(f"breaker.cli.{module}")
-        return alone(name, getattr(found, function), getattr(found, "CONTEXT", None))
+    def __getitem__(self, name: str) -> click.Command:
+        return COMMANDS[name].load(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
@@ -56,43 +94,41 @@ class _Imported(Mapping[str, Any]):
         return len(COMMANDS)
 
 
-def alone(
-    name: str, function: Callable[..., Any], context: dict[str, Any] | None = None
-) -> Any:
-    """Make a command that is called by its name."""
-    app = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
-    app.command(name, context_settings=context)(function)
-    return typer.main.get_command(app)
-
-
-class Commands(TyperGroup):
+class Commands(click.Group):
     """The group of all commands."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.commands: Any = _Imported()
 
-    def list_commands(self, _ctx: Any) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
         return list(COMMANDS)
 
-    def format_commands(self, _ctx: Any, formatter: Any) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table into the help."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (*_, line) in COMMANDS.items()])
+            formatter.write_dl([(name, place.line) for name, place in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one command; Ctrl-C ends it without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(Exit.INTERRUPTED) from None
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run one command and exit."""
         kwargs["standalone_mode"] = False
         try:
             code = super().main(*args, **kwargs)
-        except _UsageError as error:
+        except click.UsageError as error:
             code = _complain(_usage(error), Exit.USAGE)
+        except click.ClickException as error:
+            code = _complain(error.format_message(), Exit.FAILED)
         except BreakerError as error:
             code = _complain(_advised(error), exit_code(error))
-        except (KeyboardInterrupt, typer.Abort):
+        except click.Abort:
             code = Exit.INTERRUPTED
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -119,7 +155,7 @@ def _advised(error: BreakerError) -> str:
     return f"{error}".rstrip(".") + (advice if isinstance(error, StoreError) else "")
 
 
-def _usage(error: Any) -> str:
+def _usage(error: click.UsageError) -> str:
     path = error.ctx.command_path if error.ctx else "breaker"
     said = error.format_message().rstrip(".")
     return f"{path}: {said[:1].lower()}{said[1:]}; see `{path} --help`"

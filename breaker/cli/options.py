@@ -1,11 +1,11 @@
 """The options that commands share, and the session that each command gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from inspect import Parameter, signature
-from typing import Annotated, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
-import typer
+import click
+from click.shell_completion import CompletionItem
 
 from breaker.cli import durations
 from breaker.cli.session import Session
@@ -19,77 +19,61 @@ def parse_duration(text: str) -> float:
     try:
         return durations.parse(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise click.BadParameter(str(error)) from None
 
 
-def known_names(ctx: typer.Context, incomplete: str) -> list[str]:
+def known_names(
+    ctx: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
     """Complete the name of a breaker, if the store can be reached."""
-    given = [ctx.params, ctx.parent.params if ctx.parent else {}]
+    given: list[Mapping[str, Any]] = [ctx.params, ctx.parent.params if ctx.parent else {}]
     url, prefix = (
         next((one[option] for one in given if one.get(option) is not None), None)
         for option in ("url", "prefix")
     )
     try:
         with Session(url, prefix) as session:
-            return [name for name in session.fleet.names() if name.startswith(incomplete)]
+            names = session.fleet.names()
     except BreakerError:
         return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-Url = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Where Redis or Valkey is: redis://[user:password@]host[:port][/database]. "
-        "Default: BREAKER_URL, else redis://localhost:6379/0.",
-        show_default=False,
-    ),
-]
-Prefix = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT",
-        help="Key prefix. Default: breaker.",
-        show_default=False,
-    ),
-]
-Name = Annotated[
-    str | None,
-    typer.Argument(metavar="NAME", show_default=False, autocompletion=known_names),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
-
-SHARED = (
-    Parameter("url", Parameter.KEYWORD_ONLY, annotation=Url, default=None),
-    Parameter("prefix", Parameter.KEYWORD_ONLY, annotation=Prefix, default=None),
-    Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context),
+url_option = click.option(
+    "--url",
+    metavar="URL",
+    help="Where Redis or Valkey is: redis://[user:password@]host[:port][/database]. "
+    "Default: BREAKER_URL, else redis://localhost:6379/0.",
 )
+prefix_option = click.option("--prefix", metavar="TEXT", help="Key prefix. Default: breaker.")
+name_argument = click.argument(
+    "name", metavar="[NAME]", required=False, shell_complete=known_names
+)
+json_option = click.option("--json", is_flag=True, help="Answer in JSON, for scripts.")
 
 
-def command(run: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
-    """Give a command --url and --prefix, and a session with the store that they name.
+def command(
+    name: str,
+) -> Callable[[Callable[Concatenate[Session, P], None]], click.Command]:
+    """Make a command with --url and --prefix, which gets a session with the store they name.
 
-    Both may also be given before the command's name: then they are in the context. If they are
-    given twice, the option after the name wins.
+    Both may also be given before the command's name: `app` then makes them this command's
+    defaults.
     """
 
-    @wraps(run)
-    def with_session(
-        ctx: typer.Context, url: Url, prefix: Prefix, *args: P.args, **kwargs: P.kwargs
-    ) -> None:
-        before: Session = ctx.obj
-        with Session(
-            before.url if url is None else url, before.prefix if prefix is None else prefix
-        ) as session:
-            run(session, *args, **kwargs)
+    def make(run: Callable[Concatenate[Session, P], None]) -> click.Command:
+        @wraps(run)
+        def with_session(
+            url: str | None, prefix: str | None, *args: P.args, **kwargs: P.kwargs
+        ) -> None:
+            with Session(url, prefix) as session:
+                run(session, *args, **kwargs)
 
-    return _offering(with_session, run)
+        # From the bottom up, so that the command's own options come first in its help.
+        own = with_session.__dict__.pop("__click_params__", [])
+        shared = url_option(prefix_option(with_session))
+        made = click.command(name)(shared)
+        made.params = [*reversed(own), *made.params]
+        return made
 
-
-def _offering(function: Callable[..., None], run: Callable[..., None]) -> Callable[..., None]:
-    """Make typer see the options of both."""
-    _session, *own = signature(run).parameters.values()
-    keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own]
-    function.__dict__["__signature__"] = signature(run).replace(parameters=[*keywords, *SHARED])
-    function.__annotations__ = {one.name: one.annotation for one in (*own, *SHARED)}
-    return function
+    return make

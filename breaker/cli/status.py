@@ -1,33 +1,28 @@
 """`breaker status`: what is paused, why, until when and by whom; or all about one breaker."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from rich.text import Text
 
 from breaker.cli import as_json, show
 from breaker.cli.exits import Exit
-from breaker.cli.options import AsJson, Name, command
+from breaker.cli.options import command, json_option, name_argument
 from breaker.cli.report import Report
 from breaker.cli.session import Session
 from breaker.cli.table import in_order, overview
 
 
-@command
-def status(
-    session: Session,
-    *,
-    name: Name = None,
-    json: AsJson = False,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Exit with code 3 if the breaker (without NAME: any breaker) is paused.",
-        ),
-    ] = False,
-) -> None:
+@command("status")
+@name_argument
+@json_option
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Exit with code 3 if the breaker (without NAME: any breaker) is paused.",
+)
+def status(session: Session, *, name: str | None, json: bool, check: bool) -> None:
     """Show what is paused; with a NAME, all about one breaker."""
     if name is None:
         found = in_order(session.statuses())
@@ -40,4 +35,4 @@ def status(
         lines = list(report.lines(session))
     show.lines([Text(as_json.pretty(answer))] if json else lines)
     if check and any(one.is_paused for one in found):
-        raise typer.Exit(Exit.PAUSED)
+        raise click.exceptions.Exit(Exit.PAUSED)

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
+import click
 from rich.text import Text
 
 from breaker.cli import as_json, show
 from breaker.cli.durations import exact
 from breaker.cli.names import is_known, suggestion
-from breaker.cli.options import AsJson, Name, command, parse_duration
+from breaker.cli.options import command, json_option, name_argument, parse_duration
 from breaker.cli.pulse import edition
 from breaker.cli.session import Session, operator
 from breaker.errors import ConfigurationError
@@ -24,47 +23,46 @@ def parse_pause(text: str) -> float:
     seconds = parse_duration(text)
     if not 0 < seconds <= LONGEST_PAUSE:
         message = f"a pause lasts more than 0s and at most {exact(LONGEST_PAUSE)}, not {text!r}"
-        raise typer.BadParameter(message)
+        raise click.BadParameter(message)
     return seconds
 
 
-All = Annotated[bool, typer.Option("--all", help="Every breaker under this prefix.")]
-Reason = Annotated[
-    str,
-    typer.Option(
-        metavar="TEXT", help="Reason, shown in status and in the history.", show_default=False
-    ),
-]
-By = Annotated[
-    str,
-    typer.Option(
-        metavar="TEXT",
-        help="Who does this, for the history. Default: user@host.",
-        show_default=False,
-    ),
-]
-For = Annotated[
-    float | None,
-    typer.Option(
-        "--for",
-        parser=parse_pause,
-        metavar="DURATION",
-        help="How long: 90 or 90s, 5m, 1h30m. Default: until resumed.",
-        show_default=False,
-    ),
-]
+all_option = click.option(
+    "--all", "every", is_flag=True, help="Every breaker under this prefix."
+)
+reason_option = click.option(
+    "--reason", metavar="TEXT", default="", help="Reason, shown in status and in the history."
+)
+by_option = click.option(
+    "--by",
+    metavar="TEXT",
+    default="",
+    help="Who does this, for the history. Default: user@host.",
+)
 
 
-@command
+@command("pause")
+@name_argument
+@click.option(
+    "--for",
+    "length",
+    type=parse_pause,
+    metavar="DURATION",
+    help="How long: 90 or 90s, 5m, 1h30m. Default: until resumed.",
+)
+@reason_option
+@by_option
+@all_option
+@json_option
 def pause(
     session: Session,
     *,
-    name: Name = None,
-    length: For = None,
-    reason: Reason = "",
-    by: By = "",
-    every: All = False,
-    json: AsJson = False,
+    name: str | None,
+    length: float | None,
+    reason: str,
+    by: str,
+    every: bool,
+    json: bool,
 ) -> None:
     """Pause a queue, for a given time or until it is resumed."""
     targets = aim(session, name, every=every, may_be_new=True)
@@ -74,31 +72,34 @@ def pause(
     )
 
 
-def ordering(order: Callable[[Breaker, str, str], Status], purpose: str) -> Callable[..., None]:
+def ordering(
+    verb: str, order: Callable[[Breaker, str, str], Status], purpose: str
+) -> click.Command:
     """Make a command for an order that takes no more than a name and a reason."""
 
-    @command
+    @command(verb)
+    @name_argument
+    @reason_option
+    @by_option
+    @all_option
+    @json_option
     def ordered(
-        session: Session,
-        *,
-        name: Name = None,
-        reason: Reason = "",
-        by: By = "",
-        every: All = False,
-        json: AsJson = False,
+        session: Session, *, name: str | None, reason: str, by: str, every: bool, json: bool
     ) -> None:
         targets = aim(session, name, every=every)
         who = by or operator()
         carry_out(session, targets, lambda it: order(it, who, reason), json=json, every=every)
 
-    ordered.__doc__ = purpose
+    ordered.help = purpose
     return ordered
 
 
-resume = ordering(Breaker.resume, "End a pause or a recovery: all workers dequeue again.")
-reset = ordering(Breaker.reset, "Start afresh: closed, enabled, nothing counted.")
-disable = ordering(Breaker.disable, "Never pause this queue. Errors still count.")
-enable = ordering(Breaker.enable, "Re-enable a disabled breaker.")
+resume = ordering(
+    "resume", Breaker.resume, "End a pause or a recovery: all workers dequeue again."
+)
+reset = ordering("reset", Breaker.reset, "Start afresh: closed, enabled, nothing counted.")
+disable = ordering("disable", Breaker.disable, "Never pause this queue. Errors still count.")
+enable = ordering("enable", Breaker.enable, "Re-enable a disabled breaker.")
 
 
 def aim(

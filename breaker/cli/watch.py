@@ -4,28 +4,32 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from breaker.cli import as_json, show
-from breaker.cli.options import AsJson, command
+from breaker.cli.options import command, json_option
 from breaker.cli.pulse import Edition, Outages, beats, news
 from breaker.cli.session import Session
 from breaker.cli.table import in_order, overview
 from breaker.errors import StoreUnavailable
 from breaker.model import Status
 
-Interval = Annotated[
-    float, typer.Option(min=0.1, metavar="SECONDS", help="Time between two looks at the store.")
-]
 
-
-@command
-def watch(session: Session, interval: Interval = 1.0, json: AsJson = False) -> None:
+@command("watch")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    metavar="SECONDS",
+    help="Time between two looks at the store.",
+    show_default=True,
+)
+@json_option
+def watch(session: Session, *, interval: float, json: bool) -> None:
     """Keep all breakers in view until Ctrl-C.
 
     If the output is not a terminal, prints one line per change; with --json, the breaker's new

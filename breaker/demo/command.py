@@ -5,16 +5,16 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
+import click
 from rich.console import Console
 
 from breaker.demo.children import ChildFailedError
 from breaker.demo.director import direct
 from breaker.demo.live import LiveView
 from breaker.demo.plain import PlainView
-from breaker.demo.plan import ALLOWANCE, Plan
+from breaker.demo.plan import ALLOWANCE, EVERY, Plan
 from breaker.demo.summary import problems, summary
 from breaker.embedded import EmbeddedStore
 from breaker.errors import BreakerError
@@ -23,69 +23,79 @@ from breaker.settings import OPTIONS, option_problems
 INTERRUPTED = 130
 
 
-Workers = Annotated[int, typer.Option(min=2, max=32, help="Worker processes.")]
-Rate = Annotated[
-    float | None,
-    typer.Option(
-        min=0.1,
-        help="Calls per second that the upstream allows.",
-        show_default=f"{ALLOWANCE:g} for each worker",
-    ),
-]
-Duration = Annotated[float, typer.Option(min=12, help="Seconds that the whole run takes.")]
-Threshold = Annotated[
-    int, typer.Option(min=1, help="Trip after so many 429s in a row, over the whole fleet.")
-]
-Cooldown = Annotated[
-    float | None,
-    typer.Option(
-        min=0.5,
-        help="Seconds that a trip pauses the queue; the upstream then sends no Retry-After.",
-        show_default="as long as the upstream's Retry-After says",
-    ),
-]
-Recovery = Annotated[
-    str,
-    typer.Option(
-        help=f"{OPTIONS['recovery'].help.capitalize()}: {OPTIONS['recovery'].allowed}."
-    ),
-]
-Without = Annotated[
-    bool, typer.Option("--without", help="Show only the fleet without a breaker.")
-]
-Forever = Annotated[
-    bool,
-    typer.Option("--forever", help="Go on, with one shortage after another, until Ctrl-C."),
-]
-IsPlain = Annotated[
-    bool, typer.Option("--plain", help="Write lines, as to a pipe, instead of the live view.")
-]
-
-
+@click.command("demo")
+@click.option(
+    "--workers",
+    type=click.IntRange(2, 32),
+    default=4,
+    show_default=True,
+    help="Worker processes.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0.1),
+    show_default=f"{ALLOWANCE:g} for each worker",
+    help="Calls per second that the upstream allows.",
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=12),
+    default=60.0,
+    show_default=True,
+    help="Seconds that the whole run takes.",
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(min=1),
+    default=OPTIONS["threshold"].default,
+    show_default=True,
+    help="429s in a row, over the whole fleet, that trip the breaker.",
+)
+@click.option(
+    "--cooldown",
+    type=click.FloatRange(min=0.5),
+    show_default="as long as the upstream's Retry-After says",
+    help="Seconds that a trip pauses the queue; the upstream then sends no Retry-After.",
+)
+@click.option(
+    "--recovery",
+    default=OPTIONS["recovery"].default,
+    show_default=True,
+    help=f"{OPTIONS['recovery'].help.capitalize()}: {OPTIONS['recovery'].allowed}.",
+)
+@click.option("--without", is_flag=True, help="Show only the fleet without a breaker.")
+@click.option(
+    "--forever",
+    is_flag=True,
+    help=f"Run until Ctrl-C, with a new rate limit every {EVERY:g} s.",
+)
+@click.option(
+    "--plain", is_flag=True, help="Write lines, as to a pipe, instead of the live view."
+)
 def demo(
     *,
-    workers: Workers = 4,
-    rate: Rate = None,
-    duration: Duration = 60,
-    threshold: Threshold = OPTIONS["threshold"].default,
-    cooldown: Cooldown = None,
-    recovery: Recovery = OPTIONS["recovery"].default,
-    without: Without = False,
-    forever: Forever = False,
-    plain: IsPlain = False,
+    workers: int,
+    rate: float | None,
+    duration: float,
+    threshold: int,
+    cooldown: float | None,
+    recovery: str,
+    without: bool,
+    forever: bool,
+    plain: bool,
 ) -> None:
     """Watch a fleet meet a rate limit: first without a breaker, then with it.
 
     Everything is real and on this machine: a Valkey server, an upstream that
     limits by a token bucket, and RQ workers that drain two queues. The jobs
     of `content` call the upstream, those of `other` do not. In each phase
-    others spend the upstream's allowance for a while. At the end stands what
-    the upstream and the queues have counted; the exit code is 1 if a job was
-    lost or the breaker did not trip.
+    other clients use up the upstream's allowance for a while. At the end it
+    prints what the upstream and the queues counted. Exit code 1: a job was
+    lost, or the breaker did not trip.
     """
     wrong = list(option_problems({"recovery": recovery}))
     if wrong:
-        raise typer.BadParameter("; ".join(wrong), param_hint="--recovery")
+        raise click.BadParameter("; ".join(wrong), param_hint="--recovery")
     plan = Plan(
         workers=workers,
         rate=rate or workers * ALLOWANCE,
@@ -96,7 +106,7 @@ def demo(
         only_without=without,
         is_endless=forever,
     )
-    raise typer.Exit(run(plan, Console(), is_plain=plain))
+    raise click.exceptions.Exit(run(plan, Console(), is_plain=plain))
 
 
 def run(plan: Plan, console: Console, *, is_plain: bool) -> int:

