@@ -107,8 +107,8 @@ class Face(Generic[S]):
     def subscribe(self, callback: Callable[[Status], None]) -> Callable[[], None]:
         """Call back with the present state, then with every change; returns what ends that.
 
-        Called from the one background thread that serves all breakers of this process: return
-        quickly, do slow work elsewhere. Needs `push`.
+        Each callback is called from a background thread of its own, in order: a slow one delays
+        no other. If it is 1000 changes behind, the oldest are dropped. Needs `push`.
         """
         if self._watch is None:
             raise ConfigurationError(["subscribe needs push=True"])

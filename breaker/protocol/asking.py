@@ -147,10 +147,15 @@ class Asker:
         keys = tuple(
             self.keys.seen(seen) if key == "seen" else self.keys[key] for key in wanted.keys
         )
+        known = self.last_reply
         answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args), local_args)
         reply = wire.decode(answer)
         if "is_local" not in reply and "version" in reply:
-            self.last_reply, self.replied_at = reply, self.clock()
+            newest, self.last_reply, self.replied_at = self.last_reply, reply, self.clock()
+            # Replies of several threads overtake each other. What was known when the question was
+            # sent cannot lie ahead of its reply, unless the store was taken back in time.
+            if _is_ahead(known, reply) and _is_ahead(newest, reply):
+                yield Tell((wire.state_rewound(self.keys.name, known["version"], reply),))
         return reply
 
     def status_of(self, reply: Snapshot) -> Status:
@@ -160,6 +165,11 @@ class Asker:
     def assumed(self) -> Reply:
         """The settings that hold if the store has not said others."""
         return cast("Reply", json.loads(self._settings))
+
+
+def _is_ahead(known: Reply, reply: Reply) -> bool:
+    is_same = known.get("incarnation") == reply.get("incarnation")
+    return is_same and known.get("version", 0) > reply["version"]
 
 
 def new_token() -> str:

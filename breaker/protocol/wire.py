@@ -134,6 +134,22 @@ def grant(permit_id: str, reply: Leave) -> Grant:
 
 def state_lost(name: str, before: str, reply: Reply) -> Transition:
     """What there is to tell when the store has another state than the one known."""
+    reason = (
+        f"the store's state is a new one (it was {before}): flushed, evicted or failed over"
+    )
+    return _lost(name, reason, reply)
+
+
+def state_rewound(name: str, version: int, reply: Reply) -> Transition:
+    """What there is to tell when the store has an older state than the one known."""
+    reason = (
+        f"the store went back from version {version} to {reply['version']}: "
+        "a backup was restored or a replica promoted"
+    )
+    return _lost(name, reason, reply)
+
+
+def _lost(name: str, reason: str, reply: Reply) -> Transition:
     return Transition(
         name=name,
         event="state-lost",
@@ -141,8 +157,9 @@ def state_lost(name: str, before: str, reply: Reply) -> Transition:
         after="",
         epoch=0,
         at=datetime.now(UTC),
-        reason=f"the store's state is a new one (it was {before}): flushed, evicted or failed over",
+        reason=reason,
         incarnation=reply.get("incarnation", ""),
+        version=reply["version"],
     )
 
 

@@ -1,28 +1,29 @@
 """The local picture of one breaker. It decides nothing: it repeats what the store last said.
 
-What may be answered from it, and when, is I2 and I9 of the design: only what the store said of
-this incarnation, in the order of its versions, and only while the subscription is fresh, which
-`breaker.push.pump` sees to.
+Workers answer from it only what the store said of the current incarnation, in the order of its
+versions, and only while the subscription is fresh (see `breaker.push.pump`).
 """
 
-import contextlib
 import math
 import random
 import threading
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from breaker.model import Grant
 from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Reply, Snapshot
 
-# Seconds without a word of an error after which the store is asked whether all is calm.
-CALM = 3.0
-# Seconds after which the store is asked anyway: what was flushed or evicted, or edited by hand, is
-# not pushed. Spread, so that a fleet does not ask at one moment.
+# After this many seconds without a pushed error, the store is asked whether the count is 0 again.
+CALM = 2.0
+# Seconds until the whole state is read anyway, for a flush, an eviction and an edit by hand are
+# not pushed. The half of it is random, so that a fleet does not ask at one moment.
 PROOF_EVERY = 30.0
+# Seconds between two readings for the subscribers of a breaker whose pushes are lost.
+DEAF_PROOF_EVERY = 1.0
+# Seconds after the end of a pause at which the store is asked what came of it.
+PAUSE_IS_OVER = 0.005
 
-Callback = Callable[..., Any]
 _FLEETING = frozenset(
     [
         "resumes_in_ms",
@@ -35,8 +36,10 @@ _FLEETING = frozenset(
         "trip_id",
         "transitions",
         "tripped",
+        "push_lost",
     ]
 )
+_RUNNING = ("closed", "disabled")
 
 
 class View:
@@ -45,24 +48,35 @@ class View:
     Attributes:
         runs: the queue is not paused, for sure.
         grant: leave that may be given without asking; None if the store must be asked.
-        is_quiet: nobody counts errors: successes need not be sent.
+        is_quiet: no worker counts errors: successes need not be sent.
+        is_proven: the state was read after the subscription was confirmed.
+        is_deaf: a change was published and not pushed: the state is not trusted.
         serial: grows with everything the store announces.
-        last: what the store last said.
-        told_at: when, in monotonic seconds.
+        last: the store's newest reply.
+        told_at: when it came, in monotonic seconds.
+        due: when the whole state is to be read again, in monotonic seconds.
+        alarm: when a subscriber is to hear of the end of a pause; infinite if there is no such.
         meter: what this process delivers of the breaker's jobs.
     """
 
     __slots__ = (
-        "_is_proven",
+        "_calm_from",
+        "_heard",
+        "_is_calm",
         "_known_to",
         "_listeners",
         "_lock",
+        "_owed",
         "_paused_until",
-        "_proven_at",
-        "_quiet_from",
-        "_told_serial",
+        "_proof_at",
+        "_pushed_version",
+        "_told",
         "_waiting",
+        "alarm",
+        "due",
         "grant",
+        "is_deaf",
+        "is_proven",
         "is_quiet",
         "last",
         "meter",
@@ -75,24 +89,33 @@ class View:
         self.runs = False
         self.grant: Grant | None = None
         self.is_quiet = False
+        self.is_proven = False
+        self.is_deaf = False
         self.serial = 0
         self.last: Snapshot = {}
         self.told_at = 0.0
+        self.due = self.alarm = math.inf
         self.meter = Meter()
         self._paused_until: float | None = None
         self._known_to = ""
-        self._is_proven = False
-        self._quiet_from = math.inf
-        self._proven_at = 0.0
+        self._is_calm = False
+        self._calm_from = self._proof_at = math.inf
+        # The newest `news` that was pushed (infinite until a proof says where to count from), and
+        # the newest that was read elsewhere.
+        self._heard: float = math.inf
+        self._owed = 0
+        # The version in the newest message of the subscription's connection.
+        self._pushed_version = 0
         self._lock = threading.Lock()
-        self._told_serial = -1
-        self._listeners: list[Callable[[Snapshot], None]] = []
-        self._waiting: list[Callable[[], None]] = []
+        self._told: tuple[object, object] | None = None
+        # By a key of their own: to find one in a list of 10,000 would take 10,000 steps.
+        self._listeners: dict[object, Callable[[Snapshot], None]] = {}
+        self._waiting: dict[object, Callable[[], None]] = {}
 
     @property
-    def is_proven(self) -> bool:
-        """Whether what the store said last was read after the subscription was confirmed."""
-        return self._is_proven
+    def owed(self) -> int:
+        """The newest `news` that was read and not pushed yet; 0 if there is none."""
+        return self._owed if self._owed > self._heard else 0
 
     def paused_left(self, now: float) -> float | None:
         """Seconds that are left of a pause: infinite if forced, None if none is known."""
@@ -102,126 +125,241 @@ class View:
     def introduce(self, incarnation: str) -> None:
         """This worker has made itself known to the store's present state."""
         with self._lock:
-            if self._known_to == incarnation:
-                return
-            self._known_to = incarnation
-            if self._is_proven and self.last.get("incarnation") == incarnation and self.runs:
-                self.grant = _grant(self.last)
-                self._quiet_from = 0.0
+            if self._known_to != incarnation:
+                self._known_to = incarnation
+                self._allow()
 
-    def hear(self, told: Reply, now: float) -> bool:
+    def hear(self, pushed: Reply, now: float) -> bool:
         """Take in what was pushed. Returns whether the store must be asked for proof."""
-        if told.get("incarnation") != self.last.get("incarnation"):
-            return self._is_proven
-        self.learn(told, now)
-        return False
+        was_deaf, self.is_deaf = self.is_deaf, False
+        is_doubtful = not self._is_of_this_state(pushed)
+        if not is_doubtful:
+            is_doubtful = pushed["version"] < self._pushed_version
+            self._pushed_version = pushed["version"]
+            self._heard = max(self._heard, pushed["news"])
+            self.learn(pushed, now)
+        return was_deaf or (is_doubtful and self.is_proven)
 
-    def learn(self, told: Reply, now: float, *, is_proof: bool = False) -> None:
+    def learn(
+        self, told: Reply, now: float, *, is_proof: bool = False, version: int = 0
+    ) -> None:
         """Take in what the store said.
 
         Args:
             told: a view or a brief view.
             now: monotonic seconds.
-            is_proof: it was read after the subscription was confirmed.
+            is_proof: it came over the subscription's connection, so that everything which was
+                published before it has been heard.
+            version: the version that was known when the proof was asked for. An older one in the
+                reply means that the store was taken back in time, which is accepted. Between the
+                two lie own replies that came over another connection and overtook the proof.
         """
         with self._lock:
-            if not (is_proof or self._is_proven):
-                return
-            if self._is_proven and self._is_older(told):
-                return
+            is_same = self._is_of_this_state(told)
+            self.is_deaf = self.is_deaf or "push_lost" in told
             if is_proof:
-                self._proven_at = now - random.uniform(0, PROOF_EVERY / 2)  # noqa: S311 - jitter
-            is_change = not self._is_proven or _announced(told) != _announced(self.last)
-            self.serial += is_change
-            self._is_proven = True
-            self.last = cast("Snapshot", told if is_proof else _lasting(self.last) | told)
-            self._draw(told, now)
-            waiting = tuple(self._waiting) if is_change else ()
+                self._check_pushes(told, is_same=is_same and told["version"] >= version)
+                self._proof_at = now + _proof_in()
+            elif not self.is_proven:
+                return
+            elif is_same:
+                self._owed = max(self._owed, told["news"])
+            else:
+                self._heard, self._proof_at = math.inf, now
+            is_older = is_same and told["version"] < self.last["version"]
+            is_overtaken = is_older and (not is_proof or told["version"] >= version)
+            if is_overtaken and not self.is_deaf:
+                self._take_overtaken(told)
+                waiting: tuple[Callable[[], None], ...] = ()
+            else:
+                waiting = self._take(told, now, is_proof=is_proof)
         for wake in waiting:
             wake()
 
-    def tell(self) -> None:
-        """Call the listeners if there is news for them; from one thread only, so in order."""
+    def check_owed(self, news: int) -> None:
+        """Distrust what is pushed if `news` was published before this moment and not pushed."""
         with self._lock:
-            if not self._is_proven or self._told_serial == self.serial:
+            if not self.is_proven or news <= self._heard:
                 return
-            self._told_serial, last = self.serial, self.last
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener(last)
+            self.is_deaf = True
+            waiting = self._forget_state()
+        for wake in waiting:
+            wake()
+
+    def check_last(self, incarnation: str | None, news: int) -> bool:
+        """Compare with what the store has published up to this moment.
+
+        Returns:
+            Whether the store must be asked for proof, because its state is another one.
+        """
+        is_same = self.last.get("incarnation") == incarnation
+        if not self.is_proven or (is_same and news == self._heard):
+            return False
+        if is_same:
+            self.check_owed(news)
+        return not is_same or news < self._heard
+
+    def listen(self, listener: Callable[[Snapshot], None]) -> Callable[[], None]:
+        """Call `listener` with the present state, then with changes; returns what ends it.
+
+        It is called under the view's lock, so it may only hand on.
+        """
+        key = object()
+        with self._lock:
+            self._listeners[key] = listener
+            if self.is_proven:
+                listener(self.last)
+            self._set_due(self.told_at)
+        return lambda: self._drop(self._listeners, key)
+
+    def notify(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when anything is to be looked at anew; returns what ends that."""
+        key = object()
+        with self._lock:
+            self._waiting[key] = wake
+        return lambda: self._drop(self._waiting, key)
+
+    def _drop(self, known: dict[object, Callable[..., None]], key: object) -> None:
+        with self._lock:
+            known.pop(key, None)
 
     def wants_proof(self, now: float) -> bool:
         """Whether the store should be asked: is all calm again, or has it lost its state?"""
-        if not self._is_proven:
-            return False
-        return now >= self._quiet_from or now >= self._proven_at + PROOF_EVERY
+        return now >= self.due
 
     def distrust(self) -> None:
         """The subscription is gone: nothing is known until there is proof again."""
         with self._lock:
-            self._is_proven = False
-            self.grant, self.runs, self.is_quiet, self._paused_until = None, False, False, None
-            self._quiet_from = math.inf
-            self.serial += 1
-            waiting = tuple(self._waiting)
+            waiting = self._forget_state()
+            self.due = self.alarm = math.inf
         for wake in waiting:
             wake()
 
-    def listen(self, listener: Callable[[Snapshot], None]) -> Callable[[], None]:
-        """Have tell() call `listener` with what is known, then with changes; returns what ends it."""
-        with self._lock:
-            self._listeners.append(listener)
-            self._told_serial = -1
-        return lambda: self._forget(self._listeners, listener)
-
-    def notify(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when anything is to be looked at anew; returns what ends that."""
-        with self._lock:
-            self._waiting.append(wake)
-        return lambda: self._forget(self._waiting, wake)
-
-    def _forget(self, known: list[Callback], one: Callback) -> None:
-        with self._lock, contextlib.suppress(ValueError):
-            known.remove(one)
+    def postpone(self, now: float) -> None:
+        """The state could not be read: it is not trusted, and asked for again later."""
+        self._proof_at = now + _proof_in()
+        self.distrust()
+        self.due = self._proof_at
 
     def after_fork(self) -> None:
-        """Make it usable in a child process, where the lock may be held by nobody."""
+        """Make it usable in a child process, where no thread is left to release the lock."""
         self._lock = threading.Lock()
         self.meter.forget()
-        self._listeners, self._waiting = [], []
+        self._listeners, self._waiting = {}, {}
         self.distrust()
 
-    def _is_older(self, told: Reply) -> bool:
-        is_same = told.get("incarnation") == self.last.get("incarnation")
-        return is_same and bool(told["version"] < self.last["version"])
+    def _is_of_this_state(self, told: Reply) -> bool:
+        return bool(self.last) and told.get("incarnation") == self.last.get("incarnation")
+
+    def _forget_state(self) -> tuple[Callable[[], None], ...]:
+        self.is_proven = self.runs = self.is_quiet = self._is_calm = False
+        self.grant, self._paused_until = None, None
+        self._calm_from = math.inf
+        self.serial += 1
+        self._set_due(self.told_at)
+        return tuple(self._waiting.values())
+
+    def _check_pushes(self, told: Reply, *, is_same: bool) -> None:
+        """Compare what was published with what was pushed.
+
+        The reading itself may have published the end of a pause; that push comes right after it.
+        """
+        if is_same and self.is_proven and self._heard != math.inf:
+            self._owed = max(self._owed, told["news"])
+            was_pushed = told["news"] <= self._heard + ("transitions" in told)
+            self.is_deaf = self.is_deaf or not was_pushed
+            self._heard = min(self._heard, told["news"])
+        else:
+            self._heard = self._owed = told["news"]
+        self._pushed_version = told["version"]
+
+    def _take(
+        self, told: Reply, now: float, *, is_proof: bool
+    ) -> tuple[Callable[[], None], ...]:
+        is_change = (
+            self.is_deaf or not self.is_proven or _announced(told) != _announced(self.last)
+        )
+        self._is_calm = self._is_calm_after(told)
+        self.last = cast("Snapshot", told if is_proof else _lasting(self.last) | told)
+        self.is_proven = not self.is_deaf
+        self.serial += is_change
+        self._draw(told, now)
+        if self._listeners and self._told != _announced(self.last):
+            self._told = _announced(self.last)
+            for listener in self._listeners.values():
+                listener(self.last)
+        return tuple(self._waiting.values()) if is_change else ()
+
+    def _take_overtaken(self, told: Reply) -> None:
+        """A newer reply came first. Only a proof can still say something new: that all is calm."""
+        is_still_so = told["news"] == self.last["news"] and self.last["count"] == 0
+        if is_still_so and "exists" in told and _says_calm(told):
+            self._is_calm, self._calm_from = True, math.inf
+        self._allow()
+        self._set_due(self.told_at)
+
+    def _is_calm_after(self, told: Reply) -> bool:
+        """Whether no errors are counted, and the next one would be pushed."""
+        if "exists" in told:
+            return _says_calm(told)
+        return self._is_calm and told["count"] == 0 and told["news"] == self.last.get("news")
 
     def _draw(self, told: Reply, now: float) -> None:
-        self.runs = told["state"] in ("closed", "disabled") and not told["paused"]
-        is_introduced = told.get("incarnation", "-") == self._known_to
-        is_calm = "exists" in told and told["count"] == 0 and "untold_for_ms" not in told
-        self.grant = _grant(told) if self.runs and is_introduced else None
-        self.is_quiet = self.runs and is_introduced and is_calm
-        self._quiet_from = self._next_proof(told, now)
+        self.runs = told["state"] in _RUNNING and not told["paused"] and self.is_proven
+        self._calm_from = self._next_look(told, now)
         left = told.get("resumes_in_ms")
         forced = math.inf if told["paused"] else None
-        self._paused_until = now + left / 1000 if left is not None else forced
+        until = now + left / 1000 if left is not None else forced
+        self._paused_until = until if self.is_proven else None
         self.told_at = now
+        self._allow()
+        self._set_due(now)
 
-    def _next_proof(self, told: Reply, now: float) -> float:
-        """When to ask whether all is calm; never while only an own success can make it so."""
-        if not self.runs or self.is_quiet:
+    def _allow(self) -> None:
+        """Leave needs no asking where this worker is known to the state that runs."""
+        is_known = self.runs and self.last.get("incarnation", "-") == self._known_to
+        self.grant = _grant(self.last) if is_known else None
+        self.is_quiet = is_known and self._is_calm
+
+    def _next_look(self, told: Reply, now: float) -> float:
+        """When to ask the store whether the count is 0 again.
+
+        Never while errors are counted: then this worker's own success will tell.
+        """
+        if not self.runs or self._is_calm:
             return math.inf
-        if "untold_for_ms" in told:
-            return now + CALM
-        return math.inf if told["count"] > 0 else min(self._quiet_from, now + CALM)
+        untold = cast("Snapshot", told).get("untold_for_ms")
+        if untold is not None:
+            return now + max(CALM, untold / 1000)
+        return math.inf if told["count"] > 0 else min(self._calm_from, now + CALM)
+
+    def _set_due(self, now: float) -> None:
+        self.alarm = math.inf
+        if self._listeners and self._paused_until is not None:
+            self.alarm = self._paused_until + PAUSE_IS_OVER
+        is_blind = self._listeners and self.is_deaf
+        self.due = min(
+            now + DEAF_PROOF_EVERY if is_blind else math.inf,
+            self._calm_from,
+            self._proof_at,
+            self.alarm,
+        )
+
+
+def _proof_in() -> float:
+    return PROOF_EVERY * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+
+
+def _says_calm(told: Reply) -> bool:
+    return told["count"] == 0 and "untold_for_ms" not in told
 
 
 def _grant(told: Reply) -> Grant:
     return Grant("", int(told["epoch"]), int(told["run"]), is_probe=False)
 
 
-def _announced(told: Reply) -> tuple[Any, Any]:
-    """What a waiting worker need not be woken for is not announced: a slot taken by another."""
+def _announced(told: Reply) -> tuple[object, object]:
+    """Only changes of `news` wake waiting workers; a slot taken by another worker does not."""
     return told.get("incarnation"), told["news"]
 
 

@@ -1,6 +1,5 @@
 """What the faces ask instead of the store: a breaker's view, as long as it is fresh."""
 
-import logging
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -8,18 +7,18 @@ from time import monotonic
 from breaker.model import Grant, Status
 from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Reply, Snapshot
-from breaker.push.pump import TRUST, Plan, pump_for
+from breaker.push.delivery import Delivery
+from breaker.push.feed import Plan
+from breaker.push.pump import TRUST, pump_for
 from breaker.push.view import View
 from breaker.store.target import Target
-
-_LOGGER = logging.getLogger("breaker")
 
 
 class Watch:
     """A breaker's view and the pump that feeds it."""
 
-    # Here, in the view and in the pump: a dictionary would be one more place in memory to fetch,
-    # and between two jobs a worker's caches have forgotten all of them.
+    # __slots__ here, in View and in Pump: between two jobs the processor's caches are cold, and an
+    # instance's dictionary would be one more miss.
     __slots__ = ("_channel", "_is_closed", "_is_introduced", "_pump", "_view", "meter")
 
     def __init__(
@@ -74,9 +73,10 @@ class Watch:
 
     @property
     def staleness(self) -> float | None:
-        """Seconds since the store was last known to be heard; None if it is not."""
+        """Seconds since the pushed state was last confirmed; None if it is not trusted."""
         left = self._pump.fresh_until - monotonic()
-        return None if left <= 0 else max(0.0, TRUST - left)
+        is_trusted = left > 0 and self._view.is_proven
+        return max(0.0, TRUST - left) if is_trusted else None
 
     @property
     def last(self) -> Reply:
@@ -102,14 +102,18 @@ class Watch:
     ) -> Callable[[], None]:
         """Call back with the present state as soon as it is known, then with every change."""
 
-        def tell(told: Snapshot) -> None:
-            try:
-                callback(status_of(told))
-            except Exception:
-                _LOGGER.exception("a subscriber failed")
+        def call(told: Snapshot) -> None:
+            callback(status_of(told))
 
+        delivery = Delivery(call, "a subscriber")
         self._pump.wake(is_wanted=True)
-        return self._view.listen(tell)
+        end = self._view.listen(delivery.put)
+
+        def stop() -> None:
+            end()
+            delivery.stop()
+
+        return stop
 
     def notify(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` when anything is to be looked at anew; returns what ends that."""

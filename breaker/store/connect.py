@@ -34,8 +34,6 @@ _SYNC = {
     "unix": redis.connection.UnixDomainSocketConnection,
 }
 
-Subscriber = redis.client.PubSub
-
 _lent: dict[str, tuple[redis.Redis, int]] = {}
 _lock = threading.Lock()
 
@@ -90,13 +88,11 @@ async def give_back_async(target: Target) -> None:
     await shared.client.connection_pool.disconnect()
 
 
-def open_subscriber(target: Target) -> redis.Redis:
-    """Make a client for one subscription: RESP2, where a PONG comes like a message."""
-    data = _timeouts(target) | {"protocol": 2, "retry": Retry(NoBackoff(), 0)}
-    pool = redis.connection.ConnectionPool(
-        connection_class=_SYNC[target.kind], max_connections=1, **data
-    )
-    return redis.Redis(connection_pool=pool)
+def open_connection(target: Target, *, protocol: int) -> redis.connection.Connection:
+    """Make a connection that belongs to no pool and repeats nothing."""
+    data = _timeouts(target) | {"protocol": protocol, "retry": Retry(NoBackoff(), 0)}
+    connection: redis.connection.Connection = _SYNC[target.kind](**data)
+    return connection
 
 
 @forking.in_child

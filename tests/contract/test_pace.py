@@ -436,7 +436,7 @@ async def test_a_cancelled_task_leaves_its_turn_and_nothing_else(url, name, clie
             await waiting
         (turn,) = breaker._plans.line.left_turns
         assert turn.is_expected
-        assert not push or breaker._watch._view._waiting == []
+        assert not push or breaker._watch._view._waiting == {}
         clock = breaker._asker.clock = Clock()
         turn.at = clock.now
         # Out of turn it would be sent behind the line.

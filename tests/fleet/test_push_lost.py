@@ -1,0 +1,131 @@
+"""A subscription that is alive proves nothing about what is published, nor about the past."""
+
+import math
+import time
+
+import pytest
+
+from breaker import Breaker
+from tests.contract.waiting import eventually
+from tests.fleet.counting import HEARTBEATS, ran
+
+
+def quiet(breaker):
+    breaker.acquire().success()
+    # Quiet it is as soon as an own reply says so; what is pushed counts from the next proof on.
+    eventually(lambda: breaker._watch.is_quiet() and breaker._watch._view._heard != math.inf)
+    return breaker
+
+
+@pytest.fixture
+def store(new_server):
+    return new_server()
+
+
+@pytest.fixture
+def mute(store):
+    """The URL of a user who may do everything but PUBLISH."""
+    with store.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "mute", "on", ">pw", "~*", "&*", "+@all", "-publish"
+        )
+    return store.url.replace("redis://", "redis://mute:pw@")
+
+
+def beats_until(client, look):
+    """How many heartbeats go by until something is seen."""
+    before = ran(client, *HEARTBEATS)
+    eventually(look)
+    return ran(client, *HEARTBEATS) - before
+
+
+def test_a_trip_that_another_user_may_not_publish_is_seen(store, mute, name, caplog):
+    with (
+        store.client() as client,
+        Breaker(name, url=store.url, threshold=2) as worker,
+        Breaker(name, url=mute, threshold=2, push=False) as other,
+    ):
+        quiet(worker)
+        other.record_rate_limit_error()
+        assert beats_until(client, lambda: not worker._watch.is_quiet()) <= 2
+        eventually(lambda: "did not arrive" in caplog.text)
+        assert worker.staleness is None
+        with worker.guard():
+            pass
+        assert worker.status().consecutive_errors == 0
+        for _ in range(2):
+            other.record_rate_limit_error()
+        assert worker.is_paused()
+        # Until something arrives again, the store is asked each time.
+        with Breaker(name, url=store.url, push=False) as operator:
+            operator.resume()
+        eventually(lambda: worker.staleness is not None)
+        eventually(lambda: "arrive again" in caplog.text)
+        assert caplog.text.count("did not arrive") == 1
+        eventually(worker._watch.is_quiet)
+
+
+def test_a_fleet_that_may_not_publish_asks_each_time(store, mute, name):
+    with (
+        Breaker(name, url=mute, threshold=1) as worker,
+        Breaker(name, url=mute, threshold=1, push=False) as other,
+    ):
+        worker.acquire().success()
+        eventually(lambda: worker._watch._view.last)
+        other.record_rate_limit_error()
+        assert worker.is_paused()
+        assert worker.staleness is None
+
+
+def test_an_own_reply_that_is_ahead_of_the_push_is_waited_for(url, name, client):
+    with Breaker(name, url=url) as worker:
+        quiet(worker)
+        for _ in range(3):
+            worker.pause()
+            worker.resume()
+        before = ran(client, *HEARTBEATS)
+        eventually(lambda: ran(client, *HEARTBEATS) >= before + 2)
+        assert not worker._watch._view.is_deaf
+        assert worker.staleness is not None
+
+
+@pytest.mark.parametrize("how", ["a pushed change", "nothing pushed"])
+def test_a_store_that_went_back_in_time_is_believed(url, name, client, caplog, how):
+    state = f"breaker:{{{name}}}:state"
+    with (
+        Breaker(name, url=url, threshold=1) as worker,
+        Breaker(name, url=url, threshold=1, push=False) as other,
+    ):
+        quiet(worker)
+        old = client.dump(state)
+        for _ in range(5):
+            other.record_rate_limit_error()
+            other.reset()
+        eventually(worker._watch.is_quiet)
+        eventually(lambda: worker._watch.last["version"] == other.status().version)
+        client.restore(state, 0, old, replace=True)
+        if how == "a pushed change":
+            assert other.record_rate_limit_error().tripped
+            eventually(lambda: worker._watch.paused_left() is not None)
+            assert worker.is_paused()
+        eventually(lambda: worker._watch.last["version"] == other.status().version)
+        eventually(lambda: "state-lost" in caplog.text)
+        assert not worker._watch._view.is_deaf
+
+
+def test_a_pause_that_ends_by_itself_is_told_at_that_moment(url, name, client):
+    with (
+        Breaker(name, url=url, recovery="resume") as hears,
+        Breaker(name, url=url, push=False) as other,
+    ):
+        heard = []
+        hears.subscribe(lambda status: heard.append((time.monotonic(), str(status.state))))
+        eventually(lambda: heard)
+        other.pause(0.4)
+        eventually(lambda: len(heard) == 2)
+        scripts = ran(client, "evalsha", "eval")
+        eventually(lambda: len(heard) == 3)
+        assert [state for _, state in heard] == ["closed", "forced-open", "closed"]
+        # Nobody else asks: the end is found because this process asks once, when it is over.
+        assert ran(client, "evalsha", "eval") - scripts == 1
+        assert hears._watch.runs()
