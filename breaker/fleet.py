@@ -1,21 +1,23 @@
 """Every breaker under one prefix: what the command line, the exporter and the page read."""
 
-import time
+import math
+from collections import deque
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 from breaker.alerts import tell
 from breaker.config import find_target, this_worker
-from breaker.errors import ConfigurationError, StoreRefused
+from breaker.errors import ConfigurationError, StoreError, StoreUnavailable
 from breaker.model import Status
-from breaker.protocol.asking import Asker, registered
+from breaker.protocol.asking import Asker, registered, unlisted
 from breaker.protocol.keys import PREFIX, Keys, registry
 from breaker.settings import Settings, name_problems
-from breaker.store.run_sync import SyncStore
+from breaker.store.run_many import BatchStore
 
 
 class Fleet:
-    """All breakers of one store and prefix. Reads only; creates nothing.
+    """All breakers of one store and prefix. Creates nothing.
 
     Args:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
@@ -24,7 +26,7 @@ class Fleet:
 
     Attributes:
         unreadable: what the last reading of all statuses had to leave out, and why: a breaker
-            one of whose keys something else has taken.
+            one of whose keys something else has taken, or one that was not read in time.
 
     Raises:
         ConfigurationError: naming everything that is wrong.
@@ -38,8 +40,8 @@ class Fleet:
             raise ConfigurationError(problems)
         self.prefix = prefix
         self.target = find_target(url, redis)
-        self._store = SyncStore(self.target, tell)
-        self.unreadable: dict[str, StoreRefused] = {}
+        self._store = BatchStore(self.target, tell)
+        self.unreadable: dict[str, StoreError] = {}
 
     def names(self) -> list[str]:
         """The names there are, in order.
@@ -49,25 +51,50 @@ class Fleet:
         """
         return self._store.run(registered(registry(self.prefix)))
 
-    def statuses(self) -> Iterator[Status]:
-        """The state of each readable breaker, in the order of names; one round trip each.
+    def statuses(self, seconds: float = math.inf) -> Iterator[Status]:
+        """The state of each readable breaker, in the order of names, read in batches.
+
+        A name without a state is taken off the list: it was forgotten, flushed or evicted.
+
+        Args:
+            seconds: how long it may take; breakers that are left by then count as unreadable.
 
         Raises:
-            StoreError: the store could not be asked, or refused to tell of any.
+            StoreError: the store could not be asked, or nothing could be read.
         """
+        deadline = monotonic() + seconds
+        self.unreadable = {}
         names = self.names()
-        refusals: dict[str, StoreRefused] = {}
-        for name in names:
-            try:
-                asker = self._asker(name)
-                status = asker.status_of(self._store.run(asker.read()))
-            except StoreRefused as refusal:
-                refusals[name] = refusal
-            else:
+        gone = []
+        for name, status in self._read(names, deadline):
+            if isinstance(status, StoreUnavailable):
+                raise status
+            if isinstance(status, StoreError):
+                self.unreadable[name] = status
+            elif status.exists:
                 yield status
-        self.unreadable = refusals
-        if refusals and len(refusals) == len(names):
-            raise refusals[names[0]]
+            else:
+                gone.append(Keys(self.prefix, name))
+        if names and len(self.unreadable) == len(names):
+            raise self.unreadable[names[0]]
+        deque(self._store.run_all(unlisted(keys) for keys in gone), maxlen=0)
+
+    def _read(
+        self, names: list[str], deadline: float
+    ) -> Iterator[tuple[str, Status | StoreError]]:
+        # The first one alone, so that the script is sent only once.
+        for some in (names[:1], names[1:]):
+            askers = [self._asker(name) for name in some]
+            replies = self._store.run_all(asker.read() for asker in askers)
+            for asker in askers:
+                if monotonic() > deadline:
+                    yield asker.keys.name, StoreError("the store took too long to read all")
+                    continue
+                reply = next(replies)
+                if isinstance(reply, StoreError):
+                    yield asker.keys.name, reply
+                else:
+                    yield asker.keys.name, asker.status_of(reply)
 
     def close(self) -> None:
         """Close the connections."""
@@ -77,4 +104,4 @@ class Fleet:
         keys = Keys(self.prefix, name)
         settings = Settings.resolve({}, {})
         channel = keys.channel(self.target.database)
-        return Asker(keys, channel, this_worker(), settings, clock=time.monotonic)
+        return Asker(keys, channel, this_worker(), settings, clock=monotonic)

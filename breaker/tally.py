@@ -1,4 +1,4 @@
-"""What this process has met, in plain numbers, which `breaker.metrics.WorkerCollector` shows.
+"""Counters of this process, exported by `breaker.metrics.WorkerCollector`.
 
 Nothing here is touched while a queue is quiet.
 """
@@ -61,7 +61,7 @@ class Worker:
                 _waits[self.name] = (count + 1, seconds + lasted)
 
     def leave(self) -> None:
-        """It was closed, and goes by nothing any more."""
+        """Forget this breaker: it was closed."""
         with _lock:
             _workers.discard(self)
 

@@ -181,3 +181,19 @@ def registered(prefix_registry: str) -> Generator[Request, Any, list[str]]:
     """Read the names there are under a prefix, in order."""
     names = yield Send(("SMEMBERS", prefix_registry))
     return sorted(wire.text(name) for name in names)
+
+
+def unlisted(keys: Keys) -> Generator[Request, Any, bool]:
+    """Take a name without a state off the list of names.
+
+    A worker puts the name on the list after it has made the state, so a state that is there by now
+    may have lost its name just before.
+
+    Returns:
+        Whether it is off the list.
+    """
+    yield Send(("SREM", keys.registry, keys.name))
+    if not (yield Send(("EXISTS", keys["state"]))):
+        return True
+    yield Send(("SADD", keys.registry, keys.name))
+    return False

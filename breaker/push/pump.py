@@ -156,7 +156,11 @@ class Pump:
 
     def _trust(self, sent_at: float) -> None:
         self._is_refusal_said = False
-        self.fresh_until = 0.0 if self._outage.is_on else sent_at + TRUST
+        if not self._outage.is_on:
+            self.fresh_until = sent_at + TRUST
+        # An outage may have begun since the look above.
+        if self._outage.is_on:
+            self.fresh_until = 0.0
 
     def _pause_trust(self) -> None:
         """While the store is down, or takes no writes, a worker uses its own breaker."""

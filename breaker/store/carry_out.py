@@ -23,7 +23,7 @@ from breaker.store.verdicts import only_reads, translate
 T = TypeVar("T")
 
 # Plain commands that write. All scripts do, but for `snapshot`.
-WRITES = ("SADD", "SET")
+WRITES = ("SADD", "SET", "SREM")
 
 
 @dataclass(slots=True)

@@ -1,3 +1,4 @@
+import itertools
 import math
 import socket
 import time
@@ -8,7 +9,8 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-import breaker.metrics
+import breaker.fleet
+import breaker.metrics.fleet
 from breaker import Breaker, ConfigurationError, State
 from breaker.metrics import Collector
 from tests.contract.waiting import eventually
@@ -206,12 +208,55 @@ def test_a_hanging_store_does_not_hang_the_scrape(new_server: Callable[..., Serv
     collector.close()
 
 
-def test_a_fleet_too_slow_to_read_is_no_fleet(
+def test_a_slow_store_is_not_down(
+    make: Make, collector: Collector, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("a", "b"):
+        make(each).record_success()
+    moments = itertools.chain([0.0, 0.0], itertools.repeat(6.0))
+    monkeypatch.setattr(breaker.fleet, "monotonic", lambda: next(moments))
+    text = scrape(collector)
+    assert value(text, "breaker_store_up") == 1
+    assert is_in(text, "a") == {"closed"}
+    assert value(text, "breaker_unreadable", breaker="b") == 1
+
+
+def test_a_store_too_slow_for_anything_is_down(
     make: Make, collector: Collector, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(name).record_success()
-    monkeypatch.setattr(breaker.metrics, "DEADLINE", -1)
+    monkeypatch.setattr(breaker.metrics.fleet, "DEADLINE", -1)
     assert series(scrape(collector)) == {("breaker_store_up", frozenset()): 0}
+
+
+def test_a_large_fleet_is_read_in_few_round_trips(
+    make: Make, collector: Collector, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number:03}" for number in range(300)]
+    for each in names:
+        make(each, push=False).record_success()
+    sent = []
+    send = redis.connection.Connection.send_packed_command
+
+    def count(connection: object, *args: object, **options: object) -> object:
+        sent.append(args)
+        return send(connection, *args, **options)
+
+    monkeypatch.setattr(redis.connection.Connection, "send_packed_command", count)
+    found = series(scrape(collector))
+    for each in names:
+        assert found["breaker_state", frozenset({("breaker", each), ("state", "closed")})] == 1
+    # Connecting, the names, the first breaker, and the others in two batches.
+    assert len(sent) <= 10
+
+
+def test_a_name_without_a_state_leaves_the_list(
+    make: Make, collector: Collector, client: redis.Redis, prefix: str, name: str
+) -> None:
+    make(name).record_success()
+    client.sadd(f"{prefix}s", "gone")
+    assert "gone" not in scrape(collector)
+    assert client.smembers(f"{prefix}s") == {name}
 
 
 def test_a_store_that_refuses_is_not_up(new_server: Callable[..., Server]) -> None:

@@ -1,17 +1,7 @@
-"""The fleet's state for Prometheus, read from the store at the moment of the scrape.
-
-    from prometheus_client import REGISTRY
-    REGISTRY.register(Collector(url="redis://..."))
-
-One process for each store does, and it need not be a worker: it shows all of the fleet. What a
-worker alone can tell, such as how long it waited, is shown by each of them that wants to:
-
-    REGISTRY.register(WorkerCollector())
-"""
+"""Metrics of the whole fleet, read from the store at the moment of the scrape."""
 
 import logging
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,18 +11,15 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     Metric,
-    SummaryMetricFamily,
 )
 
-from breaker import tally
-from breaker.errors import StoreError, StoreUnavailable
+from breaker.errors import StoreError
 from breaker.fleet import Fleet
 from breaker.model import State, Status
 from breaker.protocol.keys import PREFIX
-from breaker.store.outage import failures
 
-# Seconds to read a whole fleet in. Prometheus gives a scrape up after ten, and would then not
-# even learn that the store is the reason.
+# Seconds to read a whole fleet in. Prometheus gives up a scrape after ten by default, and would
+# then not even learn that the store is the reason.
 DEADLINE = 5.0
 
 _LOGGER = logging.getLogger("breaker")
@@ -69,7 +56,7 @@ _FAMILIES = (
     _Family(
         GaugeMetricFamily,
         "breaker_paused",
-        "Whether workers may not dequeue now (1) or may (0).",
+        "1 while workers must not dequeue, 0 while they may.",
         lambda status: status.is_paused,
     ),
     _Family(
@@ -88,38 +75,38 @@ _FAMILIES = (
     _Family(
         GaugeMetricFamily,
         "breaker_threshold",
-        "Rate limit errors in a row that pause the queue.",
+        "Number of rate limit errors in a row that pauses the queue.",
         lambda status: status.threshold,
     ),
     _Family(
         GaugeMetricFamily,
         "breaker_pace_jobs_per_second",
-        "Jobs per second that the whole fleet may do while it recovers at a pace; "
+        "Jobs per second that the whole fleet may start while it recovers at a pace; "
         "absent while it is not paced.",
         lambda status: status.pace,
     ),
     _Family(
         CounterMetricFamily,
         "breaker_trips",
-        "How often the breaker has tripped; in shadow mode, would have.",
+        "Trips of the breaker; in shadow mode, trips that would have paused the queue.",
         lambda status: status.trips,
     ),
     _Family(
         CounterMetricFamily,
         "breaker_pace_cuts",
-        "How often a rate limit error has slowed a paced recovery down.",
+        "Rate limit errors that slowed a paced recovery down.",
         lambda status: status.cuts,
     ),
     _Family(
         CounterMetricFamily,
         "breaker_rate_limit_errors",
-        "Rate limit errors that were reported.",
+        "Rate limit errors that workers reported.",
         lambda status: status.rate_limit_errors,
     ),
     _Family(
         CounterMetricFamily,
         "breaker_paused_seconds",
-        "Seconds that the queue has been paused, the present pause included.",
+        "Total seconds that the queue has been paused, including the current pause.",
         lambda status: status.paused_seconds,
     ),
 )
@@ -129,7 +116,8 @@ class Collector(registry.Collector):
     """All breakers of one store and prefix, for a prometheus-client registry.
 
     If the store cannot be read, `breaker_store_up` is 0 and there is no other series: an old
-    value would be taken for a present one.
+    value would be taken for a present one. If it is slow, breakers that could not be read in time
+    are shown by `breaker_unreadable`.
 
     Args:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
@@ -157,7 +145,7 @@ class Collector(registry.Collector):
     def collect(self) -> Iterator[Metric]:
         """Read the fleet's state. Never raises a StoreError, for a scrape must succeed."""
         try:
-            statuses = self._read()
+            statuses = [*self.fleet.statuses(DEADLINE)]
         except StoreError as error:
             self._note(error)
             yield _store_up(0)
@@ -173,18 +161,6 @@ class Collector(registry.Collector):
         """Close the connections."""
         self.fleet.close()
 
-    def _read(self) -> list[Status]:
-        deadline = time.monotonic() + DEADLINE
-        statuses = []
-        for status in self.fleet.statuses():
-            statuses.append(status)
-            if time.monotonic() > deadline:
-                raise StoreUnavailable(
-                    f"the store at {self.fleet.target} is too slow: it told of {len(statuses)} "
-                    f"breakers in {DEADLINE:g} s"
-                )
-        return statuses
-
     def _note(self, error: StoreError | None) -> None:
         """Say why, where the gauge cannot: once for each time the store goes or comes back."""
         is_up = error is None
@@ -196,67 +172,17 @@ class Collector(registry.Collector):
         self._was_up = is_up
 
 
-class WorkerCollector(registry.Collector):
-    """What the breakers of this process have met, for its own prometheus-client registry.
-
-    It reads numbers that are there anyway, asks no store, and costs a job nothing.
-    """
-
-    def collect(self) -> Iterator[Metric]:
-        """Tell of all breakers of this process that are not closed; counters outlive them."""
-        yield CounterMetricFamily(
-            "breaker_store_failures",
-            "Commands that a store did not answer, or did not carry out for now.",
-            failures(),
-        )
-        yield _waits()
-        workers = tally.workers()
-        yield _worst(
-            "breaker_local_fallback",
-            "1 while this worker goes by its own breaker, for the store does not answer.",
-            [(worker.name, float(worker.is_alone)) for worker in workers],
-        )
-        # Infinity compares as older than any age, which is what an alert should see.
-        ages = [(w.name, w.staleness) for w in workers if w.is_pushed]
-        yield _worst(
-            "breaker_push_staleness_seconds",
-            "Seconds since what was pushed was proven; +Inf if the store is asked each time.",
-            [(name, math.inf if age is None else age) for name, age in ages],
-        )
-
-
-def _waits() -> Metric:
-    family = SummaryMetricFamily(
-        "breaker_wait_seconds",
-        "How long acquire() and wait() took, where memory had no answer; told when it is over.",
-        labels=["breaker"],
-    )
-    for name, (count, seconds) in tally.waits().items():
-        family.add_metric([name], count_value=count, sum_value=seconds)
-    return family
-
-
-def _worst(name: str, text: str, values: list[tuple[str, float]]) -> Metric:
-    """A gauge by breaker; of several with one name, the worst off counts."""
-    family = GaugeMetricFamily(name, text, labels=["breaker"])
-    worst: dict[str, float] = {}
-    for breaker, value in values:
-        worst[breaker] = max(value, worst.get(breaker, 0.0))
-    for breaker, value in worst.items():
-        family.add_metric([breaker], value)
-    return family
-
-
 def _store_up(value: float | None = None) -> Metric:
     return GaugeMetricFamily(
-        "breaker_store_up", "Whether the store could be read (1) or not (0).", value
+        "breaker_store_up", "1 if the store could be read, 0 if not.", value
     )
 
 
 def _unreadable(names: Iterable[str] = ()) -> Metric:
     family = GaugeMetricFamily(
         "breaker_unreadable",
-        "1 for a breaker that could not be read, because something else has taken its keys.",
+        "1 for a breaker that could not be read: other data is stored under its keys, "
+        "or the store was too slow.",
         labels=["breaker"],
     )
     for name in names:
@@ -267,7 +193,7 @@ def _unreadable(names: Iterable[str] = ()) -> Metric:
 def _states(statuses: list[Status] | None = None) -> Metric:
     family = GaugeMetricFamily(
         "breaker_state",
-        "1 for the state that the breaker is in, 0 for the others.",
+        "1 for the state that the breaker is in, 0 for each other state.",
         labels=["breaker", "state"],
     )
     for status in statuses or []:
