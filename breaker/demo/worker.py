@@ -11,8 +11,7 @@ import redis
 from rq import Queue, SimpleWorker
 from rq.job import Job
 
-from breaker import Breaker
-from breaker.demo.rq_worker import BreakerMixin
+from breaker.integrations.rq import install
 
 CONTENT = "content"
 OTHER = "other"
@@ -20,7 +19,7 @@ OTHER = "other"
 BEGUN = "demo:begun"
 
 
-class DemoWorker(BreakerMixin, SimpleWorker):
+class DemoWorker(SimpleWorker):
     """RQ's worker that runs jobs in its own process: a fork for each would cost more than it."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
@@ -34,11 +33,12 @@ def work(name: str, url: str, settings: dict[str, Any] | None) -> None:
 
     `other` comes first, as a queue does that must not wait for a long backlog.
     """
-    breakers = {}
-    if settings is not None:
-        breakers[CONTENT] = Breaker(CONTENT, url=url, worker=name, **settings)
     connection = redis.Redis.from_url(url)
-    worker = DemoWorker([OTHER, CONTENT], name=name, connection=connection, breakers=breakers)
+    worker = DemoWorker([OTHER, CONTENT], name=name, connection=connection)
+    if settings is None:
+        install(worker, queues=lambda _queue: None)
+    else:
+        install(worker, queues=[CONTENT], url=url, worker=name, **settings)
     worker.work(logging_level="CRITICAL")
 
 

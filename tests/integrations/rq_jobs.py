@@ -5,8 +5,7 @@ import sys
 import redis
 from rq import Worker, get_current_job
 
-from breaker import Breaker
-from breaker.demo.rq_worker import BreakerMixin
+from breaker.integrations.rq import BreakerMixin
 
 
 class Limited(Exception):
@@ -24,11 +23,11 @@ def broken():
 
 
 class ForkingWorker(BreakerMixin, Worker):
-    pass
+    breaker_queues = ("content",)
+    breaker_options = {"url": sys.argv[-1]}  # noqa: RUF012 - as a user writes it
 
 
 if __name__ == "__main__":
     url = sys.argv[1]
-    breakers = {"content": Breaker("content", url=url)}
     connection = redis.Redis.from_url(url)
-    ForkingWorker(["content"], connection=connection, breakers=breakers).work()
+    ForkingWorker(["content"], connection=connection).work()

@@ -1,6 +1,7 @@
-"""The gate of the RQ worker: what it pops, gives back, reports, and that it loses nothing."""
+"""The reader of the RQ worker: what it pops, gives back, reports, and that it loses nothing."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,19 +11,21 @@ from types import SimpleNamespace
 
 import pytest
 import redis
-from rq import Queue, Retry
+from rq import Queue, Retry, SimpleWorker
 from rq.exceptions import DequeueTimeout
 from rq.job import JobStatus
 
-from breaker import Breaker, BreakerOpen, StoreUnavailable
+from breaker import Breaker, BreakerOpen, ConfigurationError, StoreUnavailable
 from breaker.demo.children import Child, stop_all
 from breaker.demo.jobs import other_work
-from breaker.demo.rq_worker import Gate, dequeue, gated, perform_guarded
+from breaker.integrations.gate import Gate
+from breaker.integrations.rq import Reader, dequeue, gated, install, perform_guarded
 from tests.contract.waiting import eventually
-from tests.demo import rq_jobs
+from tests.integrations import rq_jobs
 
 LONG = 600.0
 NAMES = ("other", "content")
+GATE = Gate(["content"], line="{}")
 
 
 @pytest.fixture
@@ -31,9 +34,14 @@ def breaker(store):
         yield breaker
 
 
+def reading(breaker):
+    """A reader whose `content` this breaker guards."""
+    return Reader(SimpleNamespace(breaker={"content": breaker}.get))
+
+
 @pytest.fixture
-def gate(breaker):
-    return Gate({"content": breaker})
+def reader(breaker):
+    return reading(breaker)
 
 
 @pytest.fixture
@@ -45,66 +53,66 @@ def add(connection, name="content", function=other_work, **options):
     return Queue(name, connection=connection).enqueue(function, **options)
 
 
-def pop(gate, queues, timeout=None):
-    return gated(Queue, gate).dequeue_any(queues, timeout, connection=queues[0].connection)
+def pop(reader, queues, timeout=None):
+    return gated(Queue, reader).dequeue_any(queues, timeout, connection=queues[0].connection)
 
 
 # -- the pop
 
 
-def test_a_closed_queue_is_read(gate, queues, connection):
+def test_a_closed_queue_is_read(reader, queues, connection):
     job = add(connection)
-    assert pop(gate, queues)[0] == job
-    assert gate.take_permit() is not None
-    assert gate.take_permit() is None
+    assert pop(reader, queues)[0] == job
+    assert reader.take_permit() is not None
+    assert reader.take_permit() is None
 
 
-def test_an_unguarded_queue_needs_no_permit(gate, queues, connection):
+def test_an_unguarded_queue_needs_no_permit(reader, queues, connection):
     job = add(connection, "other")
-    assert pop(gate, queues)[0] == job
-    assert gate.take_permit() is None
+    assert pop(reader, queues)[0] == job
+    assert reader.take_permit() is None
 
 
-def test_a_paused_queue_is_left_out(gate, queues, breaker, connection):
+def test_a_paused_queue_is_left_out(reader, queues, breaker, connection):
     breaker.pause()
     waiting, job = add(connection), add(connection, "other")
-    assert pop(gate, queues)[0] == job
-    assert pop(gate, queues) is None
+    assert pop(reader, queues)[0] == job
+    assert pop(reader, queues) is None
     assert queues[1].get_job_ids() == [waiting.id]
 
 
 def test_nothing_is_left_on_its_way_when_one_of_two_queues_is_read(
-    gate, queues, breaker, connection
+    reader, queues, breaker, connection
 ):
     breaker.pause()
     add(connection, "other")
-    assert pop(gate, queues)
+    assert pop(reader, queues)
     assert queues[0].intermediate_queue.get_job_ids() == []
 
 
-def test_a_single_queue_keeps_what_rq_clears_itself(gate, connection):
+def test_a_single_queue_keeps_what_rq_clears_itself(reader, connection):
     queue = Queue("content", connection=connection)
     job = add(connection)
-    assert pop(gate, [queue])
+    assert pop(reader, [queue])
     assert queue.intermediate_queue.get_job_ids() == [job.id]
 
 
-def test_a_worker_with_nothing_to_read_waits_no_longer_than_asked(gate, queues, breaker):
+def test_a_worker_with_nothing_to_read_waits_no_longer_than_asked(reader, queues, breaker):
     breaker.pause()
     with pytest.raises(DequeueTimeout):
-        pop(gate, queues[1:], timeout=1)
+        pop(reader, queues[1:], timeout=1)
 
 
 @pytest.mark.parametrize("names", [NAMES, ("content",)])
 def test_a_job_without_a_permit_goes_back_to_the_front(
-    gate, breaker, connection, names, monkeypatch
+    reader, breaker, connection, names, monkeypatch
 ):
     queues = [Queue(name, connection=connection) for name in names]
     first, second = add(connection), add(connection)
     looks = iter([True, False])
-    monkeypatch.setattr(gate, "may_read", lambda name: name == "content" and next(looks))
+    monkeypatch.setattr(reader, "may_read", lambda name: name == "content" and next(looks))
     breaker.pause()  # as if it came between the permit and the pop
-    assert pop(gate, queues) is None
+    assert pop(reader, queues) is None
     assert queues[-1].get_job_ids() == [first.id, second.id]
     assert queues[-1].intermediate_queue.get_job_ids() == []
     assert first.get_status() == JobStatus.QUEUED
@@ -124,7 +132,7 @@ def probing(store):
 
 
 def test_one_worker_probes_and_the_others_leave_the_queue_alone(probing, connection, queues):
-    first, second = (Gate({"content": probing}) for _ in range(2))
+    first, second = (reading(probing) for _ in range(2))
     jobs = [add(connection) for _ in range(2)]
     recover(probing)
     assert pop(first, queues)[0] == jobs[0]
@@ -135,7 +143,7 @@ def test_one_worker_probes_and_the_others_leave_the_queue_alone(probing, connect
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_probe_that_no_job_came_for_is_left_to_others(probing, connection, queues, name):
-    first, second = (Gate({"content": probing}) for _ in range(2))
+    first, second = (reading(probing) for _ in range(2))
     recover(probing)
     if name == "other":
         add(connection, "other")
@@ -174,8 +182,8 @@ class Paced:
 
 def test_no_job_leaves_the_queue_before_its_slot(queues, connection):
     add(connection)
-    gate = Gate({"content": Paced(30.0)})
-    assert pop(gate, queues) is None
+    reader = reading(Paced(30.0))
+    assert pop(reader, queues) is None
     assert queues[1].count == 1
     assert queues[1].intermediate_queue.get_job_ids() == []
 
@@ -183,7 +191,7 @@ def test_no_job_leaves_the_queue_before_its_slot(queues, connection):
 def test_a_worker_comes_back_when_its_slot_is_due_and_asks_no_sooner(queues, connection):
     job, paced = add(connection), Paced(0.3)
     began = time.monotonic()
-    assert pop(Gate({"content": paced}), queues, timeout=405)[0] == job
+    assert pop(reading(paced), queues, timeout=405)[0] == job
     assert 0.3 <= time.monotonic() - began < 0.8
     assert paced.asked == 2
 
@@ -191,56 +199,54 @@ def test_a_worker_comes_back_when_its_slot_is_due_and_asks_no_sooner(queues, con
 @pytest.mark.parametrize("names", [NAMES, NAMES[::-1]])
 def test_other_queues_are_read_meanwhile(connection, names):
     queues = [Queue(name, connection=connection) for name in names]
-    gate = Gate({"content": Paced(30.0)})
+    reader = reading(Paced(30.0))
     add(connection)
     for _ in range(3):
         job = add(connection, "other")
-        assert pop(gate, queues, timeout=405)[0] == job
+        assert pop(reader, queues, timeout=405)[0] == job
     threading.Timer(0.2, lambda: add(connection, "other")).start()
     began = time.monotonic()
-    assert pop(gate, queues, timeout=405)[1].name == "other"
+    assert pop(reader, queues, timeout=405)[1].name == "other"
     assert time.monotonic() - began < 0.8
 
 
 def test_no_slot_is_taken_while_a_queue_ahead_has_jobs(queues, connection):
     paced = Paced()
-    gate = Gate({"content": paced})
+    reader = reading(paced)
     add(connection), add(connection, "other"), add(connection, "other")
-    assert [pop(gate, queues)[1].name for _ in range(3)] == ["other", "other", "content"]
+    assert [pop(reader, queues)[1].name for _ in range(3)] == ["other", "other", "content"]
     assert paced.asked == 1
-    assert gate.take_permit() is not None
+    assert reader.take_permit() is not None
 
 
 def test_a_worker_with_nothing_else_to_read_sleeps_until_its_slot(connection):
     job, paced = add(connection), Paced(0.2, 0.2)
     began = time.monotonic()
-    assert (
-        pop(Gate({"content": paced}), [Queue("content", connection=connection)], 405)[0] == job
-    )
+    assert pop(reading(paced), [Queue("content", connection=connection)], 405)[0] == job
     assert 0.4 <= time.monotonic() - began < 0.9
     assert paced.asked == 3
 
 
 def test_a_slot_far_away_leaves_time_for_a_heartbeat(queues):
     with pytest.raises(DequeueTimeout):
-        pop(Gate({"content": Paced(30.0, 30.0)}), queues, timeout=405)
+        pop(reading(Paced(30.0, 30.0)), queues, timeout=405)
 
 
 def test_a_job_popped_as_the_queue_is_paused_goes_back_once(queues, connection):
     job, paced = add(connection), Paced()
     paced.is_pausing = True
-    gate = Gate({"content": paced})
+    reader = reading(paced)
     with pytest.raises(DequeueTimeout):
-        pop(gate, queues, timeout=405)
+        pop(reader, queues, timeout=405)
     assert queues[1].get_job_ids() == [job.id]
-    assert gate.take_permit() is None
+    assert reader.take_permit() is None
     assert paced.asked == 2
 
 
 # -- the pop, how long
 
 
-def test_a_pop_blocks_for_a_second_at_most(gate, queues):
+def test_a_pop_blocks_for_a_second_at_most(reader, queues):
     blocked = []
 
     def pop(readable, block):
@@ -251,30 +257,30 @@ def test_a_pop_blocks_for_a_second_at_most(gate, queues):
         raise DequeueTimeout
 
     with pytest.raises(DequeueTimeout):
-        dequeue(gate, pop, queues, 405)
+        dequeue(reader, pop, queues, 405)
     *looks, longest = blocked
     assert looks == [None] * len(queues)
     assert 0.9 < longest <= 1.0
 
 
-def test_a_worker_that_was_asked_to_stop_pops_nothing(gate, queues, connection):
+def test_a_worker_that_was_asked_to_stop_pops_nothing(reader, queues, connection):
     add(connection)
-    gate.is_stopping = True
-    assert pop(gate, queues, timeout=1) is None
+    reader.is_stopping = True
+    assert pop(reader, queues, timeout=1) is None
     assert queues[1].count == 1
 
 
 def test_a_job_goes_back_also_if_the_store_cannot_be_asked(
-    gate, queues, connection, monkeypatch
+    reader, queues, connection, monkeypatch
 ):
     job = add(connection)
 
     def fail(name):
         raise StoreUnavailable
 
-    monkeypatch.setattr(gate, "admit", fail)
+    monkeypatch.setattr(reader, "admit", fail)
     with pytest.raises(redis.ConnectionError):  # RQ waits, then asks again
-        pop(gate, queues)
+        pop(reader, queues)
     assert queues[1].get_job_ids() == [job.id]
 
 
@@ -321,31 +327,31 @@ def job(retried=None):
 
 def test_a_result_passes_through():
     permit = Permit()
-    assert perform_guarded(job(), permit, lambda: 42) == 42
+    assert perform_guarded(GATE, job(), permit, lambda: 42) == 42
     assert permit.told == [("success",)]
 
 
 def test_another_error_passes_through_and_says_nothing():
     permit = Permit()
     with pytest.raises(ZeroDivisionError):
-        perform_guarded(job(), permit, raising(ZeroDivisionError()))
+        perform_guarded(GATE, job(), permit, raising(ZeroDivisionError()))
     assert permit.told == [("release",)]
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, -1), (0, -1), (2, 1)])
 def test_a_rate_limited_job_gets_its_attempt_back(before, after):
     permit, its_job = Permit(), job(before)
-    result = perform_guarded(its_job, permit, raising(Limited()))
+    result = perform_guarded(GATE, its_job, permit, raising(Limited()))
     assert isinstance(result, Retry)
     assert result.enqueue_at_front
     assert its_job.number_of_retries == after
     assert permit.told == [("rate limited", 7.0)]
 
 
-def test_a_job_that_is_done_stays_done_if_nobody_can_be_told(caplog):
+def test_a_job_that_is_done_stays_done_if_the_store_is_away(caplog):
     permit = Permit(StoreUnavailable("gone"))
-    assert perform_guarded(job(), permit, lambda: 42) == 42
-    assert isinstance(perform_guarded(job(), permit, raising(Limited())), Retry)
+    assert perform_guarded(GATE, job(), permit, lambda: 42) == 42
+    assert isinstance(perform_guarded(GATE, job(), permit, raising(Limited())), Retry)
     assert caplog.text.count("could not be reported") == 2
 
 
@@ -461,3 +467,60 @@ def test_it_is_for_forking_workers_too(store, breaker, queues, connection):
     job.refresh()
     assert job.retries_left == 1
     assert breaker.status().rate_limit_errors == 2
+
+
+# -- the command line
+
+
+def rq_worker(store, *names, **environment):
+    command = [
+        "worker",
+        "--url",
+        store.url,
+        "-w",
+        "breaker.integrations.rq.BreakerSimpleWorker",
+    ]
+    return subprocess.run(
+        [sys.executable, "-m", "rq.cli", *command, "--burst", *names],
+        env=os.environ | {"BREAKER_URL": store.url} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_the_command_line_takes_the_class_and_the_environment(store, breaker, connection):
+    breaker.pause()
+    waiting, job = add(connection), add(connection, "other")
+    assert rq_worker(store, "content", "other", BREAKER_QUEUES="content").returncode == 0
+    assert job.get_status() == JobStatus.FINISHED
+    assert waiting.get_status() == JobStatus.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("queues", "message"),
+    [
+        ("", "no queue is guarded: write BREAKER_QUEUES=content"),
+        ("contnet", "there is no queue 'contnet' to guard"),
+        ("content=", "'content=' is not of the form QUEUE or QUEUE=BREAKER"),
+    ],
+)
+def test_a_worker_that_guards_no_queue_does_not_start(store, queues, message):
+    ended = rq_worker(store, "content", "other", BREAKER_QUEUES=queues)
+    assert ended.returncode != 0
+    last = ended.stderr.strip().splitlines()[-1]
+    assert "ConfigurationError" in last
+    assert message in last
+
+
+def test_a_queue_that_another_worker_reads_may_be_guarded(store, connection):
+    add(connection)
+    assert rq_worker(store, "other", BREAKER_QUEUES="content").returncode == 0
+
+
+def test_a_worker_is_guarded_once(connection, store):
+    worker = SimpleWorker(["content"], connection=connection)
+    install(worker, queues=["content"], url=store.url)
+    with pytest.raises(ConfigurationError, match="call install only once"):
+        install(worker, queues=["content"], url=store.url)

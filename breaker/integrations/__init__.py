@@ -1,0 +1,1 @@
+"""Queue frameworks: one module for each, over the shared gate."""

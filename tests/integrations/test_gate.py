@@ -1,0 +1,223 @@
+"""The gate: which queues are guarded, what the end of a job means, and errors that say what to write."""
+
+import importlib.metadata
+from types import SimpleNamespace
+
+import pytest
+
+from breaker import Breaker, ConfigurationError, RateLimit, StoreUnavailable
+from breaker.integrations.gate import ENVIRONMENT, Gate, extra, release
+
+
+class Limited(Exception):
+    status_code = 429
+    retry_after = 7.0
+
+
+def gate(queues=None, **options):
+    return Gate(queues, line='install(app, queues=["{}"])', **options)
+
+
+def pairs(queues):
+    return dict(gate(queues).names)
+
+
+# -- which queues
+
+
+def test_a_list_names_queues_whose_breakers_have_the_same_names():
+    assert pairs(["content", "images"]) == {"content": "content", "images": "images"}
+
+
+def test_a_mapping_names_the_breakers():
+    assert pairs({"content": "together:llama"}) == {"content": "together:llama"}
+
+
+def test_queues_can_share_a_breaker():
+    both = gate({"content": "together", "images": "together"})
+    assert both.breaker("content") is both.breaker("images")
+
+
+def test_a_callable_is_asked_for_each_queue():
+    by_prefix = gate(lambda queue: "shared" if queue.startswith("content") else None)
+    assert by_prefix.breaker("content-7").name == "shared"
+    assert by_prefix.breaker("other") is None
+
+
+def test_the_environment_says_the_same(monkeypatch):
+    monkeypatch.setenv(ENVIRONMENT, "content, images=together:flux,")
+    assert pairs(None) == {"content": "content", "images": "together:flux"}
+
+
+def test_a_queue_that_is_not_named_is_not_guarded():
+    assert gate(["content"]).breaker("other") is None
+
+
+def test_a_breaker_is_made_once_with_the_options():
+    one = gate(["content"], threshold=3, push=False)
+    assert one.breaker("content") is one.breaker("content")
+    assert one.breaker("content")._plans.settings.threshold == 3
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize(
+    ("queues", "message"),
+    [
+        ("content", "not 'content': write install(app, queues=[\"content\"])"),
+        (7, "not 7: write install"),
+        ([], 'no queue is guarded: write install(app, queues=["content"])'),
+        ({}, "no queue is guarded"),
+        (None, "no queue is guarded"),
+        ([7], "not the name of a queue: 7"),
+        ([""], "not the name of a queue: ''"),
+        ({"content": ""}, "name must not be empty"),
+        ({"content": 7}, "name must be"),
+        ({"content": "x" * 201}, "1 to 200 characters"),
+    ],
+)
+def test_bad_queues_are_refused(queues, message, monkeypatch):
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    with pytest.raises(ConfigurationError) as caught:
+        gate(queues)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["content=", "=content", "a,=,b"])
+def test_a_bad_environment_is_refused(text, monkeypatch):
+    monkeypatch.setenv(ENVIRONMENT, text)
+    with pytest.raises(ConfigurationError, match="is not of the form QUEUE or QUEUE=BREAKER"):
+        gate()
+
+
+def test_bad_options_are_refused_at_once():
+    with pytest.raises(ConfigurationError, match="threshold"):
+        gate(["content"], threshold=0)
+    with pytest.raises(ConfigurationError, match="threshold"):
+        gate(lambda queue: queue, threshold=0)
+
+
+def test_a_queue_that_does_not_exist_is_an_error_that_says_what_to_write():
+    with pytest.raises(ConfigurationError) as caught:
+        gate(["contnet"]).check_names(["other", "content"], list)
+    assert "there is no queue 'contnet'" in str(caught.value)
+    assert str(caught.value).endswith('write install(app, queues=["content"])')
+
+
+def test_a_queue_that_other_workers_read_exists():
+    gate(["content"]).check_names(["other"], lambda: ["content"])
+
+
+def test_the_broker_is_not_asked_if_the_worker_reads_the_queue():
+    gate(["content"]).check_names(["content"], lambda: pytest.fail("asked"))
+
+
+def test_a_framework_that_is_missing_is_named_with_the_command():
+    command = r"not installed: pip install 'fleet-breaker\[nothing\]'"
+    with pytest.raises(ImportError, match=command), extra("nothing", least="1"):
+        pytest.fail("entered")
+
+
+def test_a_framework_that_is_too_old_is_named_with_the_version():
+    found = importlib.metadata.version("rq")
+    message = f"rq {found} is too old, 99.0 or newer is needed"
+    with pytest.raises(ImportError, match=message), extra("rq", least="99.0"):
+        pytest.fail("entered")
+    with extra("rq", least=found):
+        pass
+
+
+# -- the end of a job
+
+
+class Permit:
+    """Notes its reports; the answer to a rate limit error is a status."""
+
+    def __init__(self, error=None, **status):
+        self.reports = []
+        self._error = error
+        given = {
+            "mode": "enforce",
+            "state": "closed",
+            "is_paused": False,
+            "consecutive_errors": 1,
+            "threshold": 5,
+        }
+        self._status = SimpleNamespace(**given | status)
+
+    def _note(self, *report):
+        self.reports.append(report)
+        if self._error:
+            raise self._error
+
+    def success(self):
+        self._note("success")
+
+    def release(self):
+        self._note("release")
+
+    def rate_limited(self, retry_after):
+        self._note("rate limited", retry_after)
+        return self._status
+
+
+def settle(error, permit=None, **options):
+    permit = permit or Permit()
+    return gate(["content"], **options).settle(permit, error), permit.reports
+
+
+def test_a_success_is_reported():
+    outcome, reports = settle(None)
+    assert not outcome.is_put_back
+    assert reports == [("success",)]
+
+
+def test_another_error_is_no_evidence():
+    outcome, reports = settle(ZeroDivisionError())
+    assert not outcome.is_put_back
+    assert reports == [("release",)]
+
+
+def test_a_rate_limited_job_is_put_back():
+    outcome, reports = settle(Limited())
+    assert outcome.is_put_back
+    assert outcome.delay == 0
+    assert isinstance(outcome.limited, RateLimit)
+    assert reports == [("rate limited", 7.0)]
+
+
+def test_a_job_is_left_to_the_framework_where_asked():
+    assert not settle(Limited(), requeue=False)[0].is_put_back
+
+
+@pytest.mark.parametrize("status", [{"mode": "shadow"}, {"state": "disabled"}])
+def test_a_job_is_left_to_the_framework_if_the_queue_is_never_paused(status):
+    assert not settle(Limited(), Permit(**status))[0].is_put_back
+
+
+@pytest.mark.parametrize(("retry_after", "delay"), [(7.0, 7.0), (None, 1.0), (3600.0, 60.0)])
+def test_a_job_waits_if_enough_errors_do_not_pause_the_queue(retry_after, delay):
+    error = Limited()
+    error.retry_after = retry_after
+    assert settle(error, Permit(consecutive_errors=5))[0].delay == delay
+    assert settle(error, Permit(consecutive_errors=5, is_paused=True))[0].delay == 0
+
+
+def test_a_store_that_is_away_changes_nothing_for_a_job(caplog):
+    away = StoreUnavailable("gone")
+    assert settle(None, Permit(away))[0].is_put_back is False
+    outcome, _ = settle(Limited(), Permit(away))
+    assert outcome.is_put_back
+    assert outcome.delay == 7.0
+    release(Permit(away))
+    assert caplog.text.count("could not be") == 3
+
+
+def test_a_real_breaker_counts_what_is_settled(url, name):
+    with Breaker(name, url=url, push=False) as breaker:
+        guarded = gate([name], url=url, push=False)
+        assert guarded.settle(guarded.breaker(name).acquire(), Limited()).is_put_back
+        assert breaker.status().consecutive_errors == 1
+        guarded.settle(guarded.breaker(name).acquire(), None)
+        assert breaker.status().consecutive_errors == 0
