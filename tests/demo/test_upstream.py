@@ -62,7 +62,8 @@ def test_a_job_done_twice_shows(start):
 def test_others_can_spend_the_allowance(start):
     url = start(100)
     fetch(f"{url}/spend-ahead?seconds=30", "POST")
-    assert refused(f"{url}/content?job=1").headers["Retry-After"] == "31"
+    # One less if this test was kept waiting for the better part of a second.
+    assert refused(f"{url}/content?job=1").headers["Retry-After"] in {"30", "31"}
 
 
 def test_it_can_leave_the_hint_out(start):

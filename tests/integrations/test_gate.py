@@ -53,10 +53,10 @@ def test_a_queue_that_is_not_named_is_not_guarded():
     assert gate(["content"]).breaker("other") is None
 
 
-def test_a_breaker_is_made_once_with_the_options():
-    one = gate(["content"], threshold=3, push=False)
-    assert one.breaker("content") is one.breaker("content")
-    assert one.breaker("content")._plans.settings.threshold == 3
+def test_a_breaker_is_made_once_with_the_options(url, name):
+    one = gate([name], url=url, threshold=3, push=False)
+    assert one.breaker(name) is one.breaker(name)
+    assert one.breaker(name).record_rate_limit_error().threshold == 3
 
 
 # -- bad input
