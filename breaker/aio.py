@@ -5,6 +5,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from breaker.classify import RateLimit, rate_limit
 from breaker.defaults import Defaults
 from breaker.errors import StoreError
 from breaker.face import Face, FaceGuard, FacePermit, Plan
@@ -30,13 +31,48 @@ class AsyncPermit(FacePermit["AsyncBreaker"]):
         self, retry_after: float | None = None, *, error_id: str | None = None
     ) -> Status | None:
         """The upstream said "slow down", and perhaps for how many seconds."""
-        plan = self._rate_limited(retry_after, error_id)
-        return await self._breaker._run(plan) if plan else None  # noqa: SLF001 - one class in two
+        if plan := self._rate_limited(retry_after, error_id):
+            self._status = await self._breaker._run(plan)  # noqa: SLF001 - one class in two
+            return self._status
+        return None
 
     async def release(self) -> None:
         """Give the permit back without a result, for example after another kind of error."""
         if plan := self._release():
             await self._breaker._run(plan)  # noqa: SLF001 - one class in two
+
+    async def unused(self) -> None:
+        """Give the permit back because no job came for it: others may use its slot or its probe."""
+        if plan := self._unused():
+            await self._breaker._run(plan)  # noqa: SLF001 - one class in two
+
+    async def is_current(self) -> bool:
+        """Whether the permit still holds: False after a pause, a newer epoch, a revoked slot.
+
+        Answered from memory while push is fresh; else the store is asked.
+        """
+        breaker = self._breaker
+        return await breaker._run(breaker._plans.is_current(self._grant))  # noqa: SLF001 - one class in two
+
+    async def report(
+        self, error: BaseException | None = None, *, error_id: str | None = None
+    ) -> RateLimit | None:
+        """Report what came of the job, as a guard does; nothing is raised.
+
+        Args:
+            error: what the job raised; None: it went through.
+            error_id: an id for this failure, if it is known elsewhere by one.
+
+        Returns:
+            What the classifier makes of the error; None if it is not a rate limit.
+        """
+        limited = rate_limit(error) if error is not None else None
+        try:
+            if plan := self._result(limited, error, error_id):
+                self._status = await self._breaker._run(plan)  # noqa: SLF001 - one class in two
+        except StoreError as failure:
+            self._was_not_reported(failure)
+        return limited
 
 
 class AsyncGuard(FaceGuard["AsyncBreaker"], AsyncPermit):
@@ -66,14 +102,7 @@ class AsyncGuard(FaceGuard["AsyncBreaker"], AsyncPermit):
             self._is_open = False
             watch.meter.done += 1
         else:
-            await self._report(error)
-
-    async def _report(self, error: BaseException | None) -> None:
-        try:
-            if plan := self._result(error):
-                await self._breaker._run(plan)  # noqa: SLF001 - one class in two
-        except StoreError as failure:
-            self._was_not_reported(failure)
+            await self.report(error, error_id=self._error_id)
 
 
 class AsyncBreaker(Face[AsyncStore]):
@@ -109,6 +138,14 @@ class AsyncBreaker(Face[AsyncStore]):
         if grant is None:
             grant = await self._asked_grant(timeout)
         return AsyncPermit(self, grant)
+
+    def permit(self, text: str) -> AsyncPermit:
+        """The permit that `permit.export()` wrote, perhaps in another process. Asks nothing.
+
+        Raises:
+            ConfigurationError: it is not one.
+        """
+        return AsyncPermit(self, self._imported(text))
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> AsyncGuard:
         """Acquire, run the block, report what came of it; its exception passes untouched.

@@ -9,13 +9,15 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar, Unpack
 
 from breaker.alerts import tell
-from breaker.classify import rate_limit
+from breaker.classify import RateLimit
 from breaker.config import configured
 from breaker.errors import ConfigurationError, StoreError
-from breaker.model import Grant, Status
+from breaker.model import Grant, LocalState, Status
+from breaker.protocol import wire
 from breaker.protocol.asking import Asker
 from breaker.protocol.keys import PREFIX
 from breaker.protocol.plans import Plans
@@ -114,6 +116,31 @@ class Face(Generic[S]):
             raise ConfigurationError(["subscribe needs push=True"])
         return self._watch.subscribe(callback, self._asker.status_of)
 
+    def local_state(self) -> LocalState:
+        """What this process knows without asking: closed, paused, paced or unknown.
+
+        Right at the moment that the store publishes a change, if there is push; see `on_change`.
+        """
+        return self._plans.line.local_state()
+
+    def on_change(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call when `local_state()` may have changed; returns what ends that.
+
+        Called from the background thread, and from threads whose own reply brought the news: only
+        set an event or wake a loop there. The end of a pause calls too, once it is known.
+        Needs `push`.
+        """
+        if self._watch is None:
+            raise ConfigurationError(["on_change needs push=True"])
+        return self._watch.notify(call)
+
+    def _imported(self, text: str) -> Grant:
+        try:
+            return wire.imported(text)
+        except (AttributeError, ValueError):
+            problem = f"not a permit: {text!r}; it must be what permit.export() gave"
+            raise ConfigurationError([problem]) from None
+
     def _known_grant(self, timeout: float | None) -> Grant | None:
         """Leave that needs no asking. A timeout has to be checked by the plan, which looks itself."""
         watch = self._watch
@@ -129,7 +156,7 @@ class Face(Generic[S]):
 class FacePermit(Generic[B]):
     """Permission to run one job. Report one result; later reports are ignored."""
 
-    __slots__ = ("_breaker", "_grant", "_is_open", "_own_id")
+    __slots__ = ("_breaker", "_grant", "_is_open", "_own_id", "_status")
 
     def __init__(self, breaker: B, grant: Grant) -> None:
         self._breaker = breaker
@@ -159,6 +186,27 @@ class FacePermit(Generic[B]):
         """Whether this job tests the upstream during recovery: its result must be reported."""
         return self._grant.is_probe
 
+    @property
+    def is_paced(self) -> bool:
+        """Whether it is one slot of the fleet's schedule.
+
+        A permit that is neither this nor a probe says that the queue may be read freely.
+        """
+        return self._grant.is_paced
+
+    @property
+    def status(self) -> Status | None:
+        """What the store answered to the rate limit error that was reported; None: none was."""
+        return getattr(self, "_status", None)
+
+    def export(self) -> str:
+        """The permit as a short text, for `breaker.permit(text)` in another process.
+
+        Printable ASCII: safe in JSON, in a message's header and in the environment. Its result is
+        to be reported in one of the two processes only.
+        """
+        return wire.export(replace(self._grant, id=self.id))
+
     def _success(self) -> Plan[None] | None:
         """What there is to do about a success, the first time."""
         if not self._close():
@@ -177,6 +225,25 @@ class FacePermit(Generic[B]):
     def _release(self) -> Plan[None] | None:
         is_held = self._close() and self._grant.is_probe
         return self._breaker._plans.release(self._grant) if is_held else None  # noqa: SLF001 - one class in two
+
+    def _unused(self) -> Plan[None] | None:
+        is_held = self._close() and (self._grant.is_probe or self._grant.is_paced)
+        return self._breaker._plans.unused(self._grant) if is_held else None  # noqa: SLF001 - one class in two
+
+    def _result(
+        self, limited: RateLimit | None, error: BaseException | None, error_id: str | None
+    ) -> Plan[Any] | None:
+        """What there is to report about a job."""
+        if error is None:
+            return self._success()
+        if limited and limited.kind == "rate_limit":
+            return self._rate_limited(limited.retry_after, error_id)
+        return self._release()
+
+    def _was_not_reported(self, failure: StoreError) -> None:
+        """Log it: the job has its own result by now, which an error of ours must not replace."""
+        name = self._breaker.name
+        _LOGGER.error("%s: a result could not be reported", name, exc_info=failure)
 
     def _close(self) -> bool:
         """Whether no result was reported so far; from here on one is."""
@@ -197,17 +264,3 @@ class FaceGuard(FacePermit[B]):
         self._breaker = breaker
         self._timeout = timeout
         self._error_id = error_id
-
-    def _result(self, error: BaseException | None) -> Plan[Any] | None:
-        """What there is to report about the block."""
-        if error is None:
-            return self._success()
-        limited = rate_limit(error)
-        if limited and limited.kind == "rate_limit":
-            return self._rate_limited(limited.retry_after, self._error_id)
-        return self._release()
-
-    def _was_not_reported(self, failure: StoreError) -> None:
-        """Log it: the job has its own result by now, which an error of ours must not replace."""
-        name = self._breaker.name
-        _LOGGER.error("%s: a result could not be reported", name, exc_info=failure)

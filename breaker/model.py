@@ -88,6 +88,23 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalState:
+    """What a process knows of one breaker without asking.
+
+    Attributes:
+        state: "closed", dequeue freely; "paused"; "paced", each job needs a slot or a probe;
+            "unknown", the store must be asked.
+        resumes_in: seconds that are left of a pause; None if not paused, or if only an operator
+            can end it.
+        pace: jobs per second that the whole fleet may do; None if it is not paced.
+    """
+
+    state: str
+    resumes_in: float | None = None
+    pace: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """One of the rate limit errors that led to a trip."""
 

@@ -5,6 +5,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from breaker.classify import RateLimit, rate_limit
 from breaker.errors import StoreError
 from breaker.face import Face, FaceGuard, FacePermit, Plan
 from breaker.model import Grant, Status, Transition
@@ -29,13 +30,48 @@ class Permit(FacePermit["Breaker"]):
         self, retry_after: float | None = None, *, error_id: str | None = None
     ) -> Status | None:
         """The upstream said "slow down", and perhaps for how many seconds."""
-        plan = self._rate_limited(retry_after, error_id)
-        return self._breaker._run(plan) if plan else None  # noqa: SLF001 - one class in two
+        if plan := self._rate_limited(retry_after, error_id):
+            self._status = self._breaker._run(plan)  # noqa: SLF001 - one class in two
+            return self._status
+        return None
 
     def release(self) -> None:
         """Give the permit back without a result, for example after another kind of error."""
         if plan := self._release():
             self._breaker._run(plan)  # noqa: SLF001 - one class in two
+
+    def unused(self) -> None:
+        """Give the permit back because no job came for it: others may use its slot or its probe."""
+        if plan := self._unused():
+            self._breaker._run(plan)  # noqa: SLF001 - one class in two
+
+    def is_current(self) -> bool:
+        """Whether the permit still holds: False after a pause, a newer epoch, a revoked slot.
+
+        Answered from memory while push is fresh; else the store is asked.
+        """
+        breaker = self._breaker
+        return breaker._run(breaker._plans.is_current(self._grant))  # noqa: SLF001 - one class in two
+
+    def report(
+        self, error: BaseException | None = None, *, error_id: str | None = None
+    ) -> RateLimit | None:
+        """Report what came of the job, as a guard does; nothing is raised.
+
+        Args:
+            error: what the job raised; None: it went through.
+            error_id: an id for this failure, if it is known elsewhere by one.
+
+        Returns:
+            What the classifier makes of the error; None if it is not a rate limit.
+        """
+        limited = rate_limit(error) if error is not None else None
+        try:
+            if plan := self._result(limited, error, error_id):
+                self._status = self._breaker._run(plan)  # noqa: SLF001 - one class in two
+        except StoreError as failure:
+            self._was_not_reported(failure)
+        return limited
 
 
 class Guard(FaceGuard["Breaker"], Permit):
@@ -65,14 +101,7 @@ class Guard(FaceGuard["Breaker"], Permit):
             self._is_open = False
             watch.meter.done += 1
         else:
-            self._report(error)
-
-    def _report(self, error: BaseException | None) -> None:
-        try:
-            if plan := self._result(error):
-                self._breaker._run(plan)  # noqa: SLF001 - one class in two
-        except StoreError as failure:
-            self._was_not_reported(failure)
+            self.report(error, error_id=self._error_id)
 
 
 class Breaker(Face[SyncStore]):
@@ -108,6 +137,14 @@ class Breaker(Face[SyncStore]):
         if grant is None:
             grant = self._asked_grant(timeout)
         return Permit(self, grant)
+
+    def permit(self, text: str) -> Permit:
+        """The permit that `permit.export()` wrote, perhaps in another process. Asks nothing.
+
+        Raises:
+            ConfigurationError: it is not one.
+        """
+        return Permit(self, self._imported(text))
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> Guard:
         """Acquire, run the block, report what came of it; its exception passes untouched.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from breaker.model import Grant
+from breaker.model import Grant, LocalState
 from breaker.protocol.asking import Asker
 from breaker.protocol.replies import Leave, Reply
 from breaker.protocol.requests import Request, Sleep, Watching
@@ -104,6 +104,18 @@ class Line:
             return until, turn.reply
         return None, None
 
+    def local_state(self) -> LocalState:
+        """What is known without asking."""
+        left = self._watch.paused_left() if self._watch else None
+        if left is not None:
+            return LocalState("paused", None if left == math.inf else left)
+        known = self.known()
+        if known is None or known["paused"]:  # what is left of a pause may be over
+            return LocalState("unknown")
+        if "pace" in known:
+            return LocalState("paced", pace=known["pace"])
+        return LocalState("closed" if self._watch and self._watch.runs() else "paced")
+
     # -- turns
 
     def place(self) -> Place:
@@ -143,7 +155,7 @@ class Line:
         while True:
             # The change counter is read before the state: a change in between ends the sleep.
             serial = self.serial()
-            if self._is_revoked(grant):
+            if self.is_revoked(grant):
                 return False
             if (left := end - self._asker.clock()) <= 0:
                 return True
@@ -164,11 +176,11 @@ class Line:
         """Take a kept slot that still holds."""
         while kept := _taken(self.kept_slots):
             until, grant = kept
-            if self._asker.clock() < until and not self._is_revoked(grant):
+            if self._asker.clock() < until and not self.is_revoked(grant):
                 return kept
         return None
 
-    def _is_revoked(self, grant: Grant) -> bool:
+    def is_revoked(self, grant: Grant) -> bool:
         """Whether a slot is void: paused, slowed down, or not paced any more."""
         known = self.known()
         if not (known and grant.is_paced):

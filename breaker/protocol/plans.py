@@ -255,6 +255,21 @@ class Plans:
         if grant.is_probe and not grant.is_paced:
             yield from self._report("release", new_token(), permit_id=grant.id)
 
+    def is_current(self, grant: Grant) -> Generator[Request, Any, bool]:
+        """Whether a permit still holds: not paused since, no newer epoch, its slot not revoked."""
+        view = self.line.known()
+        if view is None:
+            view = yield from self.view(may_guess=True)
+        is_other = view["epoch"] != grant.epoch and not grant.is_local
+        return not (view["paused"] or is_other or self.line.is_revoked(grant))
+
+    def unused(self, grant: Grant) -> Generator[Request, Any, None]:
+        """Give a permit back that no job used: a probe to the fleet, a slot to the next job here."""
+        if grant.is_paced and not self.line.is_revoked(grant):
+            self.line.keep_slot(grant)
+        else:
+            yield from self.release(grant)
+
     def last_known(self) -> Reply:
         """The store's last reply, with what is left by now of the pause that it tells of."""
         reply, replied_at = self.asker.last_reply, self.asker.replied_at

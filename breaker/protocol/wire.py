@@ -14,6 +14,9 @@ _WIRED = tuple(
     (option.name, option.wire_name, option.is_duration) for option in OPTIONS.values()
 )
 
+# How an exported grant writes what it is.
+_FLAGS = {"p": "is_probe", "l": "is_local", "s": "is_paced"}
+
 
 def decode(reply: bytes | str | dict[str, Any]) -> Any:
     """Decode a script's reply; a local answer is one already."""
@@ -130,6 +133,25 @@ def grant(permit_id: str, reply: Leave) -> Grant:
         is_local="is_local" in reply,
         is_paced="pace" in reply,
     )
+
+
+def export(grant: Grant) -> str:
+    """A grant as short printable ASCII, to cross a process."""
+    flags = "".join(letter for letter, name in _FLAGS.items() if getattr(grant, name))
+    return f"1:{grant.id}:{grant.epoch}:{grant.run}:{flags}"
+
+
+def imported(text: str) -> Grant:
+    """The grant that `export` wrote.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    version, permit_id, epoch, run, flags = text.split(":")
+    if version != "1" or not permit_id.isalnum() or set(flags) - _FLAGS.keys():
+        raise ValueError(text)
+    given = {name: letter in flags for letter, name in _FLAGS.items()}
+    return Grant(permit_id, int(epoch), int(run), **given)
 
 
 def state_lost(name: str, before: str, reply: Reply) -> Transition:
