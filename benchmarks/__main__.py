@@ -13,6 +13,7 @@ import redis
 
 from benchmarks import (
     commands,
+    many,
     memory,
     overhead,
     peers,
@@ -25,7 +26,7 @@ from benchmarks.figures import Figure
 from breaker.embedded import EmbeddedStore
 
 # Seconds for everything: whatever hangs, the run ends.
-LONGEST = 180
+LONGEST = 300
 
 
 class OutOfTime(BaseException):
@@ -43,6 +44,7 @@ def main() -> int:
         "reaction": reaction.measure,
         "server": server_cost.measure,
         "memory": memory.measure,
+        "many": many.measure,
         "peers": partial(peers.measure, notes=notes),
     }
     wanted = given.only or list(measures)

@@ -41,6 +41,8 @@ class Fleet:
         self.prefix = prefix
         self.target = find_target(url, redis)
         self._store = BatchStore(self.target, tell)
+        self._worker = this_worker()
+        self._settings = Settings.resolve({}, {})
         self.unreadable: dict[str, StoreError] = {}
 
     def names(self) -> list[str]:
@@ -102,6 +104,5 @@ class Fleet:
 
     def _asker(self, name: str) -> Asker:
         keys = Keys(self.prefix, name)
-        settings = Settings.resolve({}, {})
         channel = keys.channel(self.target.database)
-        return Asker(keys, channel, this_worker(), settings, clock=monotonic)
+        return Asker(keys, channel, self._worker, self._settings, clock=monotonic)

@@ -47,6 +47,7 @@ class Pump:
     __slots__ = (
         "_asks_to_come",
         "_changes",
+        "_connected_at",
         "_feeds",
         "_is_refusal_said",
         "_lock",
@@ -68,6 +69,7 @@ class Pump:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._asks_to_come = 0
+        self._connected_at = 0.0
         self._is_refusal_said = False
         self._telling = Delivery(_call, "telling of a transition")
         self._outage = outage_of(target)
@@ -152,10 +154,12 @@ class Pump:
             feeds = tuple(self._feeds.values())
         ears = Ears(self._trust, self._note_down, self._tell, self._warn, self._end_outage)
         with contextlib.closing(Link(self.target)) as link:
+            self._connected_at = time.monotonic()
             Reader(link, feeds, self._changes, ears).run(stop)
 
     def _trust(self, sent_at: float) -> None:
-        self._is_refusal_said = False
+        if sent_at - self._connected_at > SLOWEST_RECONNECT:
+            self._is_refusal_said = False  # it works: a later refusal is news
         if not self._outage.is_on:
             self.fresh_until = sent_at + TRUST
         # An outage may have begun since the look above.

@@ -26,6 +26,9 @@ DEADLINE = 1.0
 # What a pushed message is, by the first of its three parts. No reply has three.
 _PUSHED = (b"message", b"subscribe", b"unsubscribe")
 
+# What CLIENT LIST shows, unless the user's URL gives a name.
+NAME = "breaker-push"
+
 # Gets the reply, or the error that stands in its place.
 Take = Callable[[Any], None]
 
@@ -49,6 +52,9 @@ class Link:
         self._heard_at = 0.0
         self._is_loading = False
         self._connection.connect()
+        if not dict(target.data).get("client_name"):
+            # What the connection is for; a user who may not say so loses nothing else.
+            self.send([(("CLIENT", "SETNAME", NAME), lambda _: None)])
 
     def __len__(self) -> int:
         """How many requests are not answered yet."""

@@ -129,3 +129,16 @@ def test_a_view_without_jobs_wants_one_proof_in_fifteen_to_thirty_seconds(known_
     spans = [after - before for before, after in itertools.pairwise(proofs)]
     assert all(15.0 <= span <= 30.2 for span in spans)
     assert 20 <= len(proofs) <= 40
+
+
+def test_a_reading_that_publishes_is_not_taken_for_a_push_that_was_lost():
+    view = View()
+    view.learn(whole(), 0.0, is_proof=True)
+    ended = whole(version=8, news=4, transitions=[{}])
+    view.learn(ended, 1.0, is_proof=True, version=7)
+    assert view.is_proven
+    view.check_owed(4)
+    assert not view.is_proven
+    assert view.is_deaf
+    view.hear(ended, 1.1)
+    assert not view.is_deaf

@@ -22,14 +22,19 @@ def store(new_server):
     return new_server()
 
 
-@pytest.fixture
-def mute(store):
-    """The URL of a user who may do everything but PUBLISH."""
+def without(store, *commands):
+    """The URL of a user who may do everything else."""
     with store.client() as client:
+        denied = [f"-{command}" for command in commands]
         client.execute_command(
-            "ACL", "SETUSER", "mute", "on", ">pw", "~*", "&*", "+@all", "-publish"
+            "ACL", "SETUSER", "mute", "on", ">pw", "~*", "&*", "+@all", *denied
         )
     return store.url.replace("redis://", "redis://mute:pw@")
+
+
+@pytest.fixture
+def mute(store):
+    return without(store, "publish")
 
 
 def beats_until(client, look):
@@ -129,3 +134,65 @@ def test_a_pause_that_ends_by_itself_is_told_at_that_moment(url, name, client):
         # Nobody else asks: the end is found because this process asks once, when it is over.
         assert ran(client, "evalsha", "eval") - scripts == 1
         assert hears._watch.runs()
+
+
+@pytest.mark.parametrize("command", ["subscribe", "ping"])
+def test_a_missing_right_is_said_once_and_the_store_is_asked(store, name, caplog, command):
+    # Without HMGET, a heartbeat is a PING.
+    url = without(store, command, "hmget")
+    with store.client() as client, Breaker(name, url=url) as breaker:
+        breaker.acquire().success()
+        eventually(lambda: "push does not work" in caplog.text)
+        connections = client.info("stats")["total_connections_received"]
+        eventually(
+            lambda: client.info("stats")["total_connections_received"] >= connections + 2
+        )
+        assert breaker.staleness is None
+        with breaker.guard():
+            pass
+        assert not breaker.is_paused()
+    assert caplog.text.count("push does not work") == 1
+    assert command in caplog.text
+
+
+def test_without_the_right_to_read_fields_a_heartbeat_is_a_ping(store, name, caplog):
+    with store.client() as client, Breaker(name, url=without(store, "hmget")) as breaker:
+        quiet(breaker)
+        pings = ran(client, "ping")
+        eventually(lambda: ran(client, "ping") >= pings + 2)
+        assert breaker.staleness is not None
+        assert breaker._watch.is_quiet()
+        denied = client.info("commandstats").get("cmdstat_hmget", {}).get("rejected_calls", 0)
+        assert denied <= 2
+    assert "push" not in caplog.text
+
+
+def test_a_connection_says_what_it_is_for(store, name):
+    with (
+        store.client() as client,
+        Breaker(name, url=store.url) as breaker,
+        Breaker(name, url=without(store, "client")) as nameless,
+    ):
+        quiet(breaker)
+        quiet(nameless)
+        listed = client.client_list()
+        assert [row["name"] for row in listed].count("breaker-push") == 1
+        assert [row["flags"] for row in listed].count("P") == 2
+
+
+def test_every_server_delivers_in_order(any_server, name):
+    """A reading that ends a pause publishes it, and hears of that over the same connection."""
+    heard = []
+    with Breaker(name, url=any_server.url, recovery="resume") as breaker:
+        quiet(breaker)
+        breaker.subscribe(lambda status: heard.append(str(status.state)))
+        eventually(lambda: heard)
+        for known in (3, 5, 7):
+            breaker.pause(0.05)
+            eventually(lambda known=known: len(heard) == known)
+        assert heard == ["closed", *["forced-open", "closed"] * 3]
+        with any_server.client() as client:
+            beats = ran(client, *HEARTBEATS)
+            eventually(lambda: ran(client, *HEARTBEATS) >= beats + 1)
+        assert not breaker._watch._view.is_deaf
+        assert breaker.staleness is not None
