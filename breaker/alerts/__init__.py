@@ -12,6 +12,9 @@ def tell(transitions: tuple[Transition, ...]) -> None:
     What a worker did alone while the store was down is logged, not alerted: all of them do so.
     """
     for transition in transitions:
-        log.write(transition)
         if transition.event == "tripped" and not transition.is_local:
+            with sentry.no_second_event():
+                log.write(transition)
             sentry.warn(transition)
+        else:
+            log.write(transition)

@@ -10,15 +10,14 @@ LEVELS = {"tripped": logging.WARNING, "state-lost": logging.WARNING}
 
 
 def write(transition: Transition) -> None:
-    """Log a transition; its fields are in the record's `breaker` attribute."""
+    """Log a transition; its fields are in the record's `breaker` attribute.
+
+    There is no attribute `event`: structlog would print that in place of the message.
+    """
     LOGGER.log(
         LEVELS.get(transition.event, logging.INFO),
         describe(transition),
-        extra={
-            "breaker": asdict(transition),
-            "event": transition.event,
-            "queue": transition.name,
-        },
+        extra={"breaker": asdict(transition), "queue": transition.name},
     )
 
 

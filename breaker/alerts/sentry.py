@@ -1,6 +1,8 @@
 """One Sentry warning for each trip, if sentry-sdk is installed and initialised."""
 
+import contextlib
 import logging
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -16,18 +18,43 @@ _LOGGER = logging.getLogger("breaker")
 def warn(trip: Transition) -> None:
     """Send the warning. Never raises: an alert must not break a job."""
     try:
-        import sentry_sdk  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        return
-    except Exception:  # a module that it looks for in passing may fail in any way
-        _LOGGER.exception("%s: sentry-sdk could not be imported", trip.name)
-        return
-    try:
-        if sentry_sdk.get_client().is_active():
-            sentry_sdk.capture_event(event(trip))
-            sentry_sdk.flush(timeout=FLUSH)
+        if sdk := _initialised():
+            sdk.capture_event(event(trip))
+            sdk.flush(timeout=FLUSH)
     except Exception:
         _LOGGER.exception("%s: the Sentry warning could not be sent", trip.name)
+
+
+@contextlib.contextmanager
+def no_second_event() -> Iterator[None]:
+    """Keep what is logged from becoming an event of its own.
+
+    Sentry's logging integration makes events of log lines, of WARNING too if it is told so.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            if sdk := _initialised():
+                scope = stack.enter_context(sdk.new_scope())
+                scope.add_event_processor(_drop_log_record)
+        except Exception:
+            _LOGGER.exception("Sentry may show the next line as an event of its own")
+        yield
+
+
+def _drop_log_record(event: Any, hint: Mapping[str, Any]) -> Any:
+    return None if "log_record" in hint else event
+
+
+def _initialised() -> Any:
+    """The SDK, if it is installed and initialised."""
+    try:
+        import sentry_sdk  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return None
+    except Exception:  # a module that it looks for in passing may fail in any way
+        _LOGGER.exception("sentry-sdk could not be imported")
+        return None
+    return sentry_sdk if sentry_sdk.get_client().is_active() else None
 
 
 def event(trip: Transition) -> Any:

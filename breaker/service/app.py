@@ -10,6 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from breaker.metrics import Collector
 from breaker.protocol.keys import PREFIX
+from breaker.service.head import HeadLikeGet
 from breaker.service.routes import health, metrics
 
 
@@ -37,6 +38,7 @@ def create_app(url: str | None = None, *, redis: Any = None, prefix: str = PREFI
     app.state.registry = CollectorRegistry()
     app.state.registry.register(collector)
     app.add_middleware(GZipMiddleware)
+    app.add_middleware(HeadLikeGet)
     app.include_router(health.router)
     app.include_router(metrics.router)
     return app

@@ -3,7 +3,7 @@
 import logging
 import signal
 import socket
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import uvicorn
@@ -14,12 +14,27 @@ from breaker.service.app import create_app
 
 # Seconds that running requests get at the end; an orchestrator kills after ten.
 GRACE = 3
+DEFAULT_PORT = 8429
 
 _LOGGER = logging.getLogger("breaker")
 
 
-# BREAKER_PORT and BREAKER_SERVICE_PORT are none of ours: Kubernetes sets both, to values of its
-# own, in every pod beside a Service that is called "breaker".
+class Port(click.IntRange):
+    """A port; one that Kubernetes has set for a Service of that name is passed over.
+
+    In every pod beside a Service called "breaker-serve" it sets BREAKER_SERVE_PORT=tcp://... For
+    the same reason BREAKER_PORT and BREAKER_SERVICE_PORT are not read at all.
+    """
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read the number."""
+        is_link = isinstance(value, str) and value.startswith("tcp://")
+        number: int = super().convert(DEFAULT_PORT if is_link else value, param, ctx)
+        return number
+
+
 @click.command("serve")
 @click.option(
     "--host",
@@ -31,8 +46,8 @@ _LOGGER = logging.getLogger("breaker")
 @click.option(
     "--port",
     envvar="BREAKER_SERVE_PORT",
-    type=click.IntRange(0, 65535),
-    default=8429,
+    type=Port(0, 65535),
+    default=DEFAULT_PORT,
     show_default=True,
     help="The port; 0 takes a free one.",
 )

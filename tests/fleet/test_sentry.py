@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import multiprocessing
 import sys
 import threading
@@ -128,3 +129,34 @@ def test_an_sdk_that_cannot_be_imported_breaks_no_job(url, name, tmp_path, monke
     with Breaker(name, url=url, threshold=1, push=False) as breaker:
         assert breaker.record_rate_limit_error().tripped
     assert "sentry-sdk could not be imported" in caplog.text
+
+
+def fail_and_log(url, name, dsn):
+    import sentry_sdk
+    from sentry_sdk.integrations.logging import LoggingIntegration
+
+    sentry_sdk.init(dsn=dsn, integrations=[LoggingIntegration(event_level=logging.WARNING)])
+    with Breaker(name, url=url, threshold=1, push=False) as breaker:
+        breaker.record_rate_limit_error()
+    logging.getLogger("breaker").warning("another line")
+    sentry_sdk.flush(timeout=10)
+
+
+def test_the_log_line_of_a_trip_is_no_second_event(url, name, sink):
+    process = SPAWN.Process(target=fail_and_log, args=(url, name, sink.dsn), daemon=True)
+    process.start()
+    process.join(timeout=60)
+    assert process.exitcode == 0
+    eventually(lambda: len(sink.events) >= 2)
+    said = [event.get("message") or event["logentry"]["message"] for event in sink.events]
+    assert sorted(text[:5] for text in said) == ["Queue", "anoth"]
+
+
+def test_a_line_in_the_log_keeps_its_text_under_structlog(url, name, caplog):
+    """What an extra calls `event`, structlog prints in place of the message."""
+    with Breaker(name, url=url, threshold=1, push=False) as breaker:
+        breaker.record_rate_limit_error()
+    (record,) = (one for one in caplog.records if "tripped" in one.getMessage())
+    assert not hasattr(record, "event")
+    assert record.breaker["event"] == "tripped"
+    assert "for 60 s" in record.getMessage()

@@ -5,12 +5,15 @@ import os
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 
+import click
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from breaker import Breaker
+from breaker.service.command import serve
 from tests.service.running import SERVE, Service, serving
 
 NOBODY = "redis://127.0.0.1:1"
@@ -122,3 +125,21 @@ def test_the_environment_says_where_to_listen() -> None:
         code, errors = refused(BREAKER_SERVE_HOST="127.0.0.2", BREAKER_SERVE_PORT=port)
     assert code == 2
     assert f"cannot listen on 127.0.0.2:{port}" in errors
+
+
+def test_head_is_answered_like_get(service: Service) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        request = urllib.request.Request(service.url + path, method="HEAD")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+            assert answer.read() == b""
+            assert int(answer.headers["content-length"]) > 0
+
+
+def test_a_port_that_kubernetes_set_for_its_service_is_passed_over() -> None:
+    context = click.Context(serve)
+    (port,) = (param for param in serve.params if param.name == "port")
+    assert port.type.convert("tcp://10.96.0.12:8429", port, context) == 8429
+    assert port.type.convert("0", port, context) == 0
+    with pytest.raises(click.BadParameter):
+        port.type.convert("http", port, context)
