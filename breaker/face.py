@@ -93,7 +93,7 @@ class Face(Generic[S]):
         self._plans = Plans(self._asker, self._watch, random=random.random)
         outage = outage_of(config.target)
         fallback = Fallback(
-            config.on_store_failure, self._plans.last_known, config.keys.seen("probe")
+            config.on_store_failure, self._plans.last_known, config.keys["probe"]
         )
         self._store: S = self._driver(config.target, tell, outage, fallback)  # type: ignore[assignment] # a face names its own driver
         self._worker = Worker(name, config.on_store_failure, outage, self._watch)

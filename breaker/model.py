@@ -45,8 +45,18 @@ class Status:
         max_cooldown: the longest pause in seconds.
         forget_after: seconds without an error after which the count is forgotten.
         probe_lease: seconds that a probe may take before another worker gets to try.
+        quota_pause: seconds that an exhausted quota pauses the queue.
+        idle_ttl: seconds after which state that no caller used is removed from the store.
         probe_until: seconds until the present probe's lease ends; None if there is none.
         overrides: the options an operator has set over what the workers declare.
+        automaton: what lies under an operator's order: closed, open or half-open.
+        order: "paused" or "disabled", if an operator decided so; else empty.
+        order_ends_in: seconds until an operator's pause ends; None if there is none, or no end.
+        trip_ends_in: under an operator's pause, seconds until the trip under it ends; else None.
+        kind: "quota" if an exhausted quota tripped the breaker; else empty.
+        conflict: the options that another release, running side by side, declares otherwise.
+        conflict_by: a worker of that release.
+        push_lost: why the store could not publish the last change; empty if it could.
         trip_id: the random id of the present trip.
         incarnation: the random id of the store's state; another one means that it was lost.
         version: grows with every change within an incarnation.
@@ -77,8 +87,18 @@ class Status:
     max_cooldown: float = 0.0
     forget_after: float = 0.0
     probe_lease: float = 0.0
+    quota_pause: float = 0.0
+    idle_ttl: float = 0.0
     probe_until: float | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    automaton: State = State.CLOSED
+    order: str = ""
+    order_ends_in: float | None = None
+    trip_ends_in: float | None = None
+    kind: str = ""
+    conflict: Mapping[str, Any] = field(default_factory=dict)
+    conflict_by: str = ""
+    push_lost: str = ""
     trip_id: str = ""
     incarnation: str = ""
     version: int = 0
@@ -120,8 +140,7 @@ class Transition:
 
     Attributes:
         name: the breaker.
-        event: tripped, cut, paced, extended, half-open, closed, paused, resumed, reset, disabled, enabled,
-            settings, state-lost.
+        event: its name; `breaker.transitions.EVENTS` lists and explains them.
         before: the state it was in.
         after: the state it is in now.
         epoch: the number of the pause it belongs to.
@@ -134,6 +153,8 @@ class Transition:
         trip_id: the random id of the trip.
         is_shadow: whether it would have paused the queue, had it not been in shadow mode.
         settings: for "settings", what was set.
+        replaces: for an operator's order, the order that it replaced, in words.
+        kind: for "tripped", "quota" if an exhausted quota was the cause; else empty.
         incarnation: the random id of the store's state.
         version: the state's version after it.
         id: its place in the event stream; empty in an answer.
@@ -154,6 +175,8 @@ class Transition:
     trip_id: str = ""
     is_shadow: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    replaces: str = ""
+    kind: str = ""
     incarnation: str = ""
     version: int = 0
     id: str = ""
@@ -164,7 +187,7 @@ class Transition:
 class Grant:
     """Leave to run one job, as the store gave it: the fences its result is judged by.
 
-    `is_probe`: the recovery hangs on its result. `is_local`: it was given by this worker alone,
+    `incarnation`, `epoch` and `run`: what it is judged by. `is_probe`: the recovery hangs on its result. `is_local`: it was given by this worker alone,
     while the store was down. `is_paced`: it is one slot of the fleet's schedule, and a success
     tells nothing more, unless it is a probe.
     """
@@ -175,3 +198,4 @@ class Grant:
     is_probe: bool
     is_local: bool = False
     is_paced: bool = False
+    incarnation: str = ""

@@ -174,6 +174,20 @@ class Pace:
         self.line = self.proven = self.given = self.idle = self.calm_idle = 0.0
         self.told = self.low
 
+    def shift(self, ms: float) -> None:
+        """The store's clock was set: every moment moves with it."""
+        for name in ("slot", "line", "began", "proven", "best_at", "calm_from", "calm_at"):
+            if getattr(self, name) > 0:
+                setattr(self, name, getattr(self, name) + ms)
+
+    def thaw(self, now: float) -> None:
+        """An operator's pause is over: its time was no time in which slots went unused."""
+        unused = max(0.0, now - self.slot)
+        self.slot, self.calm_from, self.calm_idle = max(self.slot, now), now, 0.0
+        self.idle += unused
+        if 0 < self.proven <= now:
+            self.proven = min(now, self.proven + unused)
+
     def learn(self, share: float, now: float) -> None:
         """Take in what a worker had delivered per second before the trip."""
         if self.is_new == 0 or share <= 0:

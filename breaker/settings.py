@@ -30,6 +30,8 @@ class Options(TypedDict, total=False):
     min_workers: int
     forget_after: float
     probe_lease: float
+    quota_pause: float
+    idle_ttl: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,18 @@ OPTIONS: Mapping[str, Option] = {
             *_seconds(0.001, LONGEST),
             "a probe that has not answered by then lets another worker try",
         ),
+        Option(
+            "quota_pause",
+            900.0,
+            *_seconds(0.001, LONGEST),
+            "how long an exhausted quota pauses the queue; waiting a minute would not help",
+        ),
+        Option(
+            "idle_ttl",
+            2_592_000.0,
+            *_seconds(60, 31_536_000),
+            "state that no caller used for this long is removed from the store",
+        ),
     )
 }
 
@@ -173,6 +187,8 @@ class Settings:
     min_workers: int
     forget_after: float
     probe_lease: float
+    quota_pause: float
+    idle_ttl: float
     given: frozenset[str] = frozenset()
 
     @classmethod

@@ -1,6 +1,6 @@
 -- acquire: leave to run one job.
 -- KEYS  failures pause state events
--- ARGV  token channel who settings declares patience_ms in_turn share
+-- ARGV  token channel who declares patience_ms in_turn share
 -- reply granted wait_ms probe in_turn transitions + the brief view
 -- The token is the permit's id, and the probe's lease: asking again with it is harmless.
 -- patience_ms is how long the caller would wait for a slot; in_turn is 1 if it was sent away and
@@ -8,9 +8,11 @@
 -- whose number is in `asks`, told once for each trip, else ''.
 -- @include recovery
 
-local b = begin(KEYS, ARGV)
-prepare(b)
-local patience_ms, asks_in_turn, share = tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
+local b, reply = enter(KEYS, ARGV)
+if reply then
+  return reply
+end
+local patience_ms, asks_in_turn, share = tonumber(ARGV[5]), ARGV[6] == '1', tonumber(ARGV[7])
 
 if share and b.row.recovery == 'pace' then
   pace_learn(pace_of(b), share, b.now)

@@ -1,20 +1,16 @@
 -- disable: an operator lets the queue run whatever the upstream says; errors still count.
 -- KEYS  failures pause state events seen
--- ARGV  token channel who settings declares reason
+-- ARGV  token channel who declares reason
 -- reply changed transitions + the view of snapshot
--- @include settings
+-- @include order
 
-local b = begin(KEYS, ARGV)
-local before = repeated(b)
-if before then
-  return before
-end
-prepare(b)
-end_pause(b, 'disabled', 'disabled', {reason = ARGV[6]})
-put(b, 'reason', ARGV[6])
-put(b, 'by', b.who)
-commit(b)
+local reason = ARGV[5]
 
-local said = view(b)
-said.changed = #b.steps > 0
-return remember(b, answer(b, said))
+return order(KEYS, ARGV, function(b)
+  local more = {reason = reason, replaces = replaced(b)}
+  put(b, 'disabled', '1')
+  put(b, 'disabled_reason', reason)
+  put(b, 'disabled_by', b.who)
+  lift(b)
+  step(b, 'disabled', more)
+end)

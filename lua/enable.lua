@@ -1,20 +1,15 @@
--- enable: an operator puts a disabled breaker back on guard.
+-- enable: an operator puts a disabled breaker back on guard. A pause over it goes on.
 -- KEYS  failures pause state events seen
--- ARGV  token channel who settings declares reason
+-- ARGV  token channel who declares reason
 -- reply changed transitions + the view of snapshot
--- @include settings
+-- @include order
 
-local b = begin(KEYS, ARGV)
-local before = repeated(b)
-if before then
-  return before
-end
-prepare(b)
-if b.row.state == 'disabled' then
-  end_pause(b, 'enabled', 'closed', {reason = ARGV[6]})
-end
-commit(b)
+local reason = ARGV[5]
 
-local said = view(b)
-said.changed = #b.steps > 0
-return remember(b, answer(b, said))
+return order(KEYS, ARGV, function(b)
+  if b.row.disabled == '1' then
+    put(b, 'disabled', '')
+    clear_count(b)
+    step(b, 'enabled', {reason = reason})
+  end
+end)

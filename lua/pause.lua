@@ -1,19 +1,19 @@
--- pause: an operator stops the queue, for so long or until resumed.
+-- pause: an operator stops the queue, for a time or until resumed. A trip under it goes on.
 -- KEYS  failures pause state events seen
--- ARGV  token channel who settings declares reason pause_ms
+-- ARGV  token channel who declares reason pause_ms
 -- reply changed transitions + the view of snapshot
--- @include settings
+-- @include order
 
-local b = begin(KEYS, ARGV)
-local before = repeated(b)
-if before then
-  return before
-end
-prepare(b)
-local reason, ms = ARGV[6], tonumber(ARGV[7])
-open(b, 'paused', 'forced-open', ms > 0 and ms or nil, {reason = reason})
-commit(b)
+local reason, ms = ARGV[5], tonumber(ARGV[6])
 
-local said = view(b)
-said.changed = #b.steps > 0
-return remember(b, answer(b, said))
+return order(KEYS, ARGV, function(b)
+  local more = {reason = reason, pause_ms = ms > 0 and ms or nil, replaces = replaced(b)}
+  put(b, 'epoch', num(b, 'epoch') + 1)
+  put(b, 'order', 'paused')
+  put(b, 'order_reason', reason)
+  put(b, 'order_by', b.who)
+  put(b, 'order_at', b.now)
+  put(b, 'order_until', ms > 0 and b.now + ms or 0)
+  set_pause(b)
+  step(b, 'paused', more)
+end)

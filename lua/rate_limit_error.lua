@@ -1,38 +1,51 @@
 -- rate_limit_error: the upstream said "slow down". Counts it, and trips the breaker if it is due.
 -- KEYS  failures pause state events seen
--- ARGV  token channel who settings declares error_id permit_epoch retry_after_ms
+-- ARGV  token channel who declares error_id permit_incarnation permit_epoch retry_after_ms kind
 -- reply counted tripped duplicate transitions + the view of snapshot
--- permit_epoch is '' for callers without permits; retry_after_ms is 0 where there is none.
+-- permit_incarnation and permit_epoch are '' for callers without permits. retry_after_ms is 0 where
+-- there is none. kind is rate_limit, overload or quota; an exhausted quota trips at once.
 -- @include run
 
-local b = begin(KEYS, ARGV)
-local before = repeated(b)
-if before then
-  return before
-end
-prepare(b)
-local error_id, permit_epoch, retry_after_ms = ARGV[6], ARGV[7], tonumber(ARGV[8])
-put(b, 'rate_limit_errors', num(b, 'rate_limit_errors') + 1)
+local error_id, permit_incarnation, permit_epoch = ARGV[5], ARGV[6], ARGV[7]
+local retry_after_ms, kind = tonumber(ARGV[8]), ARGV[9]
 
-local state = state_of(b)
-local is_stale = permit_epoch ~= '' and tonumber(permit_epoch) < num(b, 'epoch')
-local trips = num(b, 'trips')
-if state == 'open' then
-  extend(b, retry_after_ms)
-elseif state == 'half-open' and not is_stale then
+-- A Retry-After as long as the cooldown, and every error of a job without a slot, is a trip.
+local function slow_down(b)
   add_to_run(b, error_id, retry_after_ms)
   local is_slot = is_paced(b) and permit_epoch ~= ''
-  if is_slot and retry_after_ms < num(b, 'cooldown_ms') then
-    cut(b, retry_after_ms)
-  else
-    put(b, 'reopens', is_slot and 0 or num(b, 'reopens') + 1)
-    trip(b, 'rate limit error while recovering', retry_after_ms)
+  if is_slot and kind ~= 'quota' and asked_ms(b) < num(b, 'cooldown_ms') then
+    return cut(b)
   end
-elseif (state == 'closed' or state == 'disabled') and not is_stale
-  and not is_ahead(b, 'shadow_until', num(b, 'pause_ms')) then
+  put(b, 'reopens', is_slot and 0 or num(b, 'reopens') + 1)
+  trip(b, 'rate limit error while recovering', kind)
+end
+
+local function count(b)
   local workers = add_to_run(b, error_id, retry_after_ms)
-  if state == 'closed' and b.count >= num(b, 'threshold') and workers >= num(b, 'min_workers') then
-    trip(b, b.count .. ' rate limit errors in a row', num(b, 'run_retry_after_ms'))
+  if b.row.disabled == '1' then
+    return
+  end
+  if kind == 'quota' then
+    trip(b, 'the quota is exhausted', kind)
+  elseif b.count >= num(b, 'threshold') and workers >= num(b, 'min_workers') then
+    trip(b, b.count .. ' rate limit errors in a row', kind)
+  end
+end
+
+local b, reply = enter(KEYS, ARGV)
+if reply then
+  return reply
+end
+put(b, 'rate_limit_errors', num(b, 'rate_limit_errors') + 1)
+
+local trips = num(b, 'trips')
+if b.row.state == 'open' then
+  extend(b, retry_after_ms)
+elseif not is_paused(b) and is_current(b, permit_incarnation, permit_epoch) then
+  if b.row.state == 'half-open' then
+    slow_down(b)
+  elseif not is_ahead(b, 'shadow_until') then
+    count(b)
   end
 end
 commit(b)
@@ -40,4 +53,4 @@ commit(b)
 local said = view(b)
 said.counted = b.added or false
 said.tripped = num(b, 'trips') > trips
-return remember(b, answer(b, said))
+return remember(b, said)

@@ -1,20 +1,14 @@
--- resume: an operator ends a pause or a recovery.
+-- resume: an operator ends a pause or a recovery, whatever made it.
 -- KEYS  failures pause state events seen
--- ARGV  token channel who settings declares reason
+-- ARGV  token channel who declares reason
 -- reply changed transitions + the view of snapshot
--- @include settings
+-- @include order
 
-local b = begin(KEYS, ARGV)
-local before = repeated(b)
-if before then
-  return before
-end
-prepare(b)
-if is_paused(b) or b.row.state == 'half-open' then
-  end_pause(b, 'resumed', 'closed', {reason = ARGV[6]})
-end
-commit(b)
+local reason = ARGV[5]
 
-local said = view(b)
-said.changed = #b.steps > 0
-return remember(b, answer(b, said))
+return order(KEYS, ARGV, function(b)
+  if is_paused(b) or b.row.state == 'half-open' then
+    lift(b)
+    step(b, 'resumed', {reason = reason})
+  end
+end)

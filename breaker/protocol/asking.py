@@ -54,7 +54,6 @@ class Asker:
         self.replied_at = 0.0
         self.declared_for = ""
         self._settings = settings.to_wire()
-        self._declaration = settings.to_wire(settings.given) if settings.given else ""
         self._registered_for = ""
 
     def report(
@@ -67,11 +66,13 @@ class Asker:
     ) -> Generator[Request, Any, Any]:
         """Ask a script as a worker: the first time, declare the settings."""
         is_first = self.declared_for == "" or self.declared_for != self._registered_for
-        declares = self._declaration if is_first else ""
+        declares = self._settings if is_first else ""
         # The local breaker counts its own epochs, so it gets its own permit_epoch.
-        local = {"permit_epoch": grant.epoch} if grant and "permit_epoch" in args else {}
+        local: dict[str, str | int] = {}
+        if grant and "permit_epoch" in args:
+            local = {"permit_epoch": grant.epoch, "permit_incarnation": ""}
         reply = yield from self._ask(name, token, self.worker, seen, declares, args, local)
-        if "is_local" not in reply and (is_first or not self._declaration):
+        if "is_local" not in reply and is_first:
             self.declared_for = reply["incarnation"]
         return reply
 
@@ -117,9 +118,16 @@ class Asker:
         if added is not None:
             self._registered_for = reply["incarnation"]
 
+    def forget(self) -> Generator[Request, Any, bool]:
+        """End the breaker's life: its keys and its place in the list. Returns whether it had any."""
+        reply = yield from self._ask("forget", new_token(), self.worker)
+        yield Send(("SREM", self.keys.registry, self.keys.name))
+        self._registered_for = self.declared_for = ""
+        return bool(reply["changed"])
+
     def probe(self) -> Generator[Request, Any, None]:
         """Write something harmless, to see whether the store takes writes."""
-        yield Send(("SET", self.keys.seen("probe"), "1", "PX", 1000))
+        yield Send(("SET", self.keys["probe"], "1", "PX", 1000))
 
     def _ask(  # noqa: PLR0917 - one caller for each kind of speaker
         self,
@@ -137,7 +145,6 @@ class Asker:
             "token": token,
             "channel": self.channel,
             "who": who,
-            "settings": self._settings,
             "declares": declares,
             **args,
         }
@@ -150,6 +157,10 @@ class Asker:
         known = self.last_reply
         answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args), local_args)
         reply = wire.decode(answer)
+        if "wanted" in reply:  # the state is new: the same call again, with the settings
+            given["declares"] = self._settings
+            args_again = tuple(given[arg] for arg in wanted.args)
+            reply = wire.decode((yield Ask(wanted, keys, args_again, local_args)))
         if "is_local" not in reply and "version" in reply:
             newest, self.last_reply, self.replied_at = self.last_reply, reply, self.clock()
             # Replies of several threads overtake each other. What was known when the question was

@@ -191,7 +191,11 @@ class Plans:
         return (yield from self.view(may_guess=True))
 
     def rate_limit_error(
-        self, retry_after: float | None, error_id: str | None, grant: Grant | None = None
+        self,
+        retry_after: float | None,
+        error_id: str | None,
+        grant: Grant | None = None,
+        kind: str = "rate_limit",
     ) -> Generator[Request, Any, Status]:
         """Report that the upstream said "slow down"."""
         _check_duration("retry_after", retry_after)
@@ -204,7 +208,9 @@ class Plans:
             seen=report_id,
             grant=grant,
             error_id=report_id,
+            permit_incarnation=grant.incarnation if grant and not grant.is_local else "",
             permit_epoch=grant.epoch if grant and not grant.is_local else "",
+            kind=kind,
             retry_after_ms=to_ms(min(retry_after or 0, LONGEST)),
         )
         return self.asker.status_of(reply)
@@ -217,6 +223,7 @@ class Plans:
             token,
             seen=token,
             grant=grant,
+            permit_incarnation=grant.incarnation if grant and not grant.is_local else "",
             # A permit from the local breaker has no epoch of the store: with -1 its success
             # counts as outdated there.
             permit_epoch=-1 if grant and grant.is_local else grant.epoch if grant else "",

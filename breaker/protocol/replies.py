@@ -32,6 +32,15 @@ class Snapshot(Reply, total=False):
     """The whole view: the answer to snapshot, to rate_limit_error and to an operator's order."""
 
     untold_for_ms: float
+    automaton: str
+    disabled: bool
+    order: str
+    order_left_ms: float
+    trip_left_ms: float
+    kind: str
+    rival: Any
+    rival_by: str
+    changed: bool
     exists: bool
     reason: str
     by: str
@@ -48,6 +57,8 @@ class Snapshot(Reply, total=False):
     min_workers: int
     forget_after_ms: float
     probe_lease_ms: float
+    quota_pause_ms: float
+    idle_ttl_ms: float
     opened_at: float
     trip_id: str
     lease_left_ms: float

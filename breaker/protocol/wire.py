@@ -20,12 +20,12 @@ _FLAGS = {"p": "is_probe", "l": "is_local", "s": "is_paced"}
 
 def decode(reply: bytes | str | dict[str, Any]) -> Any:
     """Decode a script's reply; a local answer is one already."""
-    return reply if isinstance(reply, dict) else json.loads(reply)
+    return reply if isinstance(reply, dict) else json.loads(text(reply))
 
 
 def text(value: bytes | str) -> str:
     """Text from a client that may or may not decode."""
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def seconds(ms: float | None) -> float | None:
@@ -60,7 +60,9 @@ def options(wire: Mapping[str, Any]) -> dict[str, Any]:
 def changes(given: Mapping[str, Any]) -> str:
     """Encode what an operator sets; None takes an option back."""
     wire = {
-        OPTIONS[name].wire_name: None if value is None else OPTIONS[name].to_wire(value)
+        OPTIONS[name].wire_name: None
+        if value is None
+        else OPTIONS[name].to_wire(OPTIONS[name].read(value))
         for name, value in given.items()
     }
     return json.dumps(wire, sort_keys=True, separators=(",", ":"))
@@ -86,6 +88,14 @@ def status(name: str, view: Snapshot, assumed: Settings) -> Status:
         rate_limit_errors=int(view["rate_limit_errors"]),
         paused_seconds=float(view["paused_ms"]) / 1000,
         pace=view.get("pace"),
+        automaton=State(view.get("automaton") or view["state"]),
+        order=view.get("order", ""),
+        order_ends_in=seconds(view.get("order_left_ms")),
+        trip_ends_in=seconds(view.get("trip_left_ms")),
+        kind=view.get("kind", ""),
+        conflict=_conflict(view),
+        conflict_by=view.get("rival_by", ""),
+        push_lost=view.get("push_lost", ""),
         probe_until=seconds(view.get("lease_left_ms")),
         overrides=options(_object(view.get("overrides"))),
         trip_id=view.get("trip_id", ""),
@@ -117,6 +127,8 @@ def transition(name: str, fields: Mapping[str, Any], event_id: str = "") -> Tran
         trip_id=fields.get("trip_id", ""),
         is_shadow="shadow" in fields,
         settings=options(_object(fields.get("settings"))),
+        replaces=fields.get("replaces", ""),
+        kind=fields.get("kind", ""),
         incarnation=fields.get("incarnation", ""),
         version=int(fields.get("version", 0)),
         id=event_id,
@@ -132,6 +144,7 @@ def grant(permit_id: str, reply: Leave) -> Grant:
         reply["probe"],
         is_local="is_local" in reply,
         is_paced="pace" in reply,
+        incarnation=reply["incarnation"],
     )
 
 
@@ -187,11 +200,24 @@ def _lost(name: str, reason: str, reply: Reply) -> Transition:
 
 def events(name: str, entries: Iterable[tuple[Any, Mapping[Any, Any]]]) -> list[Transition]:
     """The entries of XREVRANGE, the oldest first."""
-    found = [
-        transition(name, {text(key): text(value) for key, value in fields.items()}, text(entry))
-        for entry, fields in entries
-    ]
-    return found[::-1]
+    found = (_event(name, fields, text(entry)) for entry, fields in entries)
+    return [event for event in found if event is not None][::-1]
+
+
+def _event(name: str, fields: Mapping[Any, Any], event_id: str) -> Transition | None:
+    """One entry; None for an entry that no script wrote."""
+    try:
+        plain = {text(key): text(value) for key, value in fields.items()}
+        return transition(name, plain, event_id)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _conflict(view: Snapshot) -> dict[str, Any]:
+    """The options that another release, running side by side, declares otherwise."""
+    rival = options(_object(view.get("rival")))
+    in_force = options(view)
+    return {name: value for name, value in rival.items() if in_force.get(name) != value}
 
 
 def _object(encoded: Any) -> Any:

@@ -355,7 +355,9 @@ def _says_calm(told: Reply) -> bool:
 
 
 def _grant(told: Reply) -> Grant:
-    return Grant("", int(told["epoch"]), int(told["run"]), is_probe=False)
+    incarnation = str(told.get("incarnation", ""))
+    epoch, run = int(told["epoch"]), int(told["run"])
+    return Grant("", epoch, run, is_probe=False, incarnation=incarnation)
 
 
 def _announced(told: Reply) -> tuple[object, object]:

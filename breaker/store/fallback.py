@@ -1,5 +1,6 @@
 """What a worker uses while the store is down: a breaker of its own, or a fixed answer."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -62,23 +63,25 @@ class Fallback:
         """A new outage begins with what was known before it; an open pause stays open."""
         known = self._last_known()
         machine = Machine(epoch=int(known.get("epoch", 0)), run=int(known.get("run", 0)))
+        machine.incarnation = str(known.get("incarnation", "local"))
         wire_names = [option.wire_name for option in OPTIONS.values()]
         if all(name in known for name in wire_names):
-            machine.declared = {name: known[name] for name in wire_names}
-            machine.settings = dict(machine.declared)
+            machine.settings = {name: known[name] for name in wire_names}
+            machine.declared = json.dumps(machine.settings)
         if self._policy == "open" or (known.get("paused") and "resumes_in_ms" not in known):
-            machine.state, machine.pause_until = "forced-open", FOREVER
+            machine.order, machine.pause_until = "paused", FOREVER
         elif self._policy == "closed" or known.get("state") == "disabled":
-            machine.state = "disabled"
+            machine.disabled = True
         elif known.get("paused"):
             left = int(known["resumes_in_ms"])
             machine.state, machine.pause_until = "open", now + left
             machine.pause_ms, machine.opened_at, machine.open_until = left, now, now + left
+            machine.paused_from, machine.paused_until = now, now + left
         elif "pace" in known:
             # A worker without the store uses its share of the fleet's pace: the pace divided by
             # the number of subscribers.
             share = known["pace"] / max(1, known.get("listeners", 1))
-            machine.state = "half-open"
+            machine.state, machine.opened_at = "half-open", now
             machine.pace.hold(now, share, share, HELD)
         return machine
 

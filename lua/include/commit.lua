@@ -1,8 +1,14 @@
 -- @include view
 -- How a breaker is written, and what its caller is answered.
 
+-- Entries of the history.
 local EVENTS_KEPT = 1000
-local REPLY_KEPT_MS = 60000
+
+-- Milliseconds for which the reply to a report is kept for its repeats.
+local REPLY_KEPT = 60000
+
+-- Milliseconds for which the state of a pause without end is kept: a hundred years.
+local WITHOUT_END = 3.2e12
 
 local function clear_count(b)
   if b.count > 0 or b.added then
@@ -23,19 +29,26 @@ local function write_event(b, step)
   end
 end
 
+local function push(b)
+  local heard = redis.pcall('PUBLISH', b.channel, cjson.encode(view(b)))
+  local lost = type(heard) == 'table' and heard.err or nil
+  if b.row.incarnation and (lost or '') ~= (b.row.push_lost or '') then
+    b.row.push_lost = lost
+    redis.call('HSET', b.state_key, 'push_lost', lost or '')
+  end
+  if b.row.incarnation and not lost and heard ~= num(b, 'listeners') then
+    b.row.listeners = heard
+    redis.call('HSET', b.state_key, 'listeners', heard)
+  end
+end
+
 -- A pause must not fail for want of a history or a listener, so events and the push may be lost;
 -- the reply says so.
 local function announce(b)
   for _, step in ipairs(b.steps) do
     write_event(b, step)
   end
-  local told = redis.pcall('PUBLISH', b.channel, cjson.encode(view(b)))
-  if type(told) == 'table' then
-    b.push_lost = told.err
-  elseif told ~= num(b, 'listeners') then
-    b.row.listeners = told
-    redis.call('HSET', b.state_key, 'listeners', told)
-  end
+  push(b)
 end
 
 local function write_count(b)
@@ -48,66 +61,90 @@ local function write_count(b)
 end
 
 local function write_pause(b)
-  if b.pause == 'set' then
-    keep(b.pause_key, b.row.reason, b.left >= 0 and b.left or nil)
-  elseif b.pause == 'shift' then
+  if b.key == 'set' then
+    local reason = b.row.order == 'paused' and b.row.order_reason or b.row.reason or ''
+    keep(b.pause_key, reason, b.left >= 0 and b.left or nil)
+  elseif b.key == 'shift' then
     keep_for(b.pause_key, b.left)
-  elseif b.pause == 'drop' then
+  elseif b.key == 'drop' then
     drop(b.pause_key)
   end
 end
 
-local function is_run_untold(b)
-  local is_due = not is_ahead(b, 'told_until', TELL_EVERY_MS)
-  return b.added and num(b, 'told_run') ~= num(b, 'run') and is_due
+-- State that no caller used for `idle_ttl` goes by itself, but never before its pause has ended.
+local function write_end_of_life(b)
+  local pause = b.left == -1 and WITHOUT_END or math.max(0, b.left)
+  for _, key in ipairs({b.state_key, b.events_key}) do
+    keep_at_least(key, num(b, 'idle_ttl_ms') + pause)
+  end
 end
 
-local function commit(b)
-  write_count(b)
-  write_pause(b)
-  local is_news = #b.steps > 0 or is_run_untold(b)
-  if is_news then
-    put(b, 'told_run', num(b, 'run'))
-    put(b, 'told_until', b.now + TELL_EVERY_MS)
-  end
-  -- A state that is new is told too: a view of a lost one must not be believed any longer.
-  is_news = is_news or b.is_news or b.is_new
-  if is_news then
-    put(b, 'news', num(b, 'news') + 1)
-  end
+local function write_state(b)
   if next(b.dirty) then
     put(b, 'version', num(b, 'version') + 1)
+    put(b, 'clock', b.now)
     local fields = {}
     for field, value in pairs(b.dirty) do
       fields[#fields + 1] = field
       fields[#fields + 1] = value
     end
     redis.call('HSET', b.state_key, unpack(fields))
+  elseif is_paused(b) then
+    -- How long a pause has lasted must be known should the clock go back. A store that takes no
+    -- writes still answers.
+    redis.pcall('HSET', b.state_key, 'clock', string.format('%.0f', b.now))
   end
+end
+
+local function is_run_unpushed(b)
+  local is_due = not is_ahead(b, 'pushed_until')
+  return b.added and num(b, 'pushed_run') ~= num(b, 'run') and is_due
+end
+
+local function commit(b)
+  if b.row.incarnation == nil then
+    return
+  end
+  write_count(b)
+  write_pause(b)
+  local is_news = #b.steps > 0 or is_run_unpushed(b)
+  if is_news then
+    put(b, 'pushed_run', num(b, 'run'))
+    put(b, 'pushed_until', b.now + PUSH_EVERY)
+  end
+  -- A new state is pushed too: a view of a lost one must not be trusted any longer.
+  is_news = is_news or b.is_news or b.is_new
+  if is_news then
+    put(b, 'news', num(b, 'news') + 1)
+  end
+  write_state(b)
   for _, step in ipairs(b.steps) do
     step.version = num(b, 'version')
   end
   if is_news then
     announce(b)
   end
+  write_end_of_life(b)
 end
 
 -- The reply as JSON: what the script itself has to say, and the transitions that this very call
--- made, which its caller and nobody else logs and alerts.
+-- made. Only its caller logs and alerts them.
 local function answer(b, said)
   if #b.steps > 0 then
     said.transitions = b.steps
   end
   said.incarnation = b.row.incarnation
   said.event_lost = b.event_lost
-  said.push_lost = b.push_lost
   return cjson.encode(said)
 end
 
--- A report or an order applies once. Its reply is stored under its id together with the caller's
--- token: the same token (a re-send after a lost reply) gets that reply again, another token
--- (the same failure reported from a second place) learns that it came too late.
-local function remember(b, reply)
-  keep(b.seen_key, b.token .. reply, REPLY_KEPT_MS)
+-- A report or an order applies once. Under its id stands the caller's token, and behind it the
+-- reply if it had transitions, else only what it had changed: 10,000 errors a second must not fill
+-- the store. The same token (a re-send after a lost reply) gets the same answer again. Another
+-- token (the same failure reported from a second place) learns that it came too late.
+local function remember(b, said)
+  local reply = answer(b, said)
+  local changed = said.changed and 'changed' or said.counted and 'counted' or ''
+  keep(b.seen_key, b.token .. (#b.steps > 0 and reply or changed), REPLY_KEPT)
   return reply
 end

@@ -115,3 +115,22 @@ local function pace_hold(p, now, low, top, ms)
   pace_begin(p, now)
   p.proven = now + ms
 end
+
+-- The store's clock was set: every moment of the schedule moves with it.
+local function pace_shift(p, ms)
+  for _, field in ipairs({'slot', 'line', 'began', 'proven', 'best_at', 'calm_from', 'calm_at'}) do
+    if p[field] > 0 then
+      p[field] = p[field] + ms
+    end
+  end
+end
+
+-- Time under an operator's pause is not time in which slots went unused.
+local function pace_thaw(p, now)
+  local unused = math.max(0, now - p.slot)
+  p.slot, p.calm_from, p.calm_idle = math.max(p.slot, now), now, 0
+  p.idle = p.idle + unused
+  if p.proven > 0 and p.proven <= now then
+    p.proven = math.min(now, p.proven + unused)
+  end
+end

@@ -1,54 +1,129 @@
--- @include transition
--- Settings are the fleet's, not a process's: what its workers declare, and over that what an
--- operator has set. Scripts read the merged fields.
+-- @include settle
+-- Settings are the fleet's, not a process's: those that the worker that started last declared,
+-- and over them an operator's overrides. Scripts read the merged fields.
 
-local function apply_settings(b)
+-- Declarations that are remembered, so that releases running side by side do not write an event
+-- for each worker that starts.
+local DECLARATIONS_KEPT = 5
+
+local function merged_settings(b)
   local merged = cjson.decode(b.row.declared)
   for option, value in pairs(cjson.decode(b.row.overrides or '{}')) do
     merged[option] = value
   end
-  local was_paced = b.row.recovery == 'pace'
-  for option, value in pairs(merged) do
-    put(b, option, value)
+  return merged
+end
+
+-- A mode or a recovery that changes leaves nothing behind that belonged to the old one.
+local function leave_old_mode(b, was_mode, was_recovery, may_end_pause)
+  if b.row.mode ~= was_mode then
+    put(b, 'shadow_until', 0)
   end
-  if is_paced(b) and not was_paced then
+  local is_recovering = b.row.state == 'half-open'
+  local is_shadowed = b.row.mode == 'shadow' and (is_recovering or may_end_pause)
+  if is_shadowed and b.row.state ~= 'closed' then
+    close(b)
+    step(b, 'closed', {reason = 'shadow mode never pauses'})
+  elseif is_recovering and b.row.recovery == 'resume' then
+    close(b)
+    step(b, 'closed', {reason = 'recovery=resume has no half-open state'})
+  elseif is_recovering and b.row.recovery == 'pace' and was_recovery ~= 'pace' then
     pace_begin(pace_of(b), b.now)
     put_pace(b)
   end
-  if b.row.mode == 'shadow' and (b.row.state == 'open' or b.row.state == 'half-open') then
-    end_pause(b, 'closed', 'closed', {reason = 'shadow mode never pauses'})
-  end
 end
 
--- What a worker's code says counts once per process and overrules what another one said before;
--- the rest of its settings only fills in where nobody has said anything yet.
+local function apply_settings(b, may_end_pause)
+  local was_mode, was_recovery = b.row.mode, b.row.recovery
+  for option, value in pairs(merged_settings(b)) do
+    put(b, option, type(value) == 'number' and string.format('%.14g', value) or value)
+  end
+  leave_old_mode(b, was_mode, was_recovery, may_end_pause)
+end
+
+-- Puts a declaration first among those remembered; says whether it was one of them.
+local function recall(b)
+  local known, kept = cjson.decode(b.row.declarations or '[]'), {b.declares}
+  local was_known = false
+  for _, one in ipairs(known) do
+    if one == b.declares then
+      was_known = true
+    elseif #kept < DECLARATIONS_KEPT then
+      kept[#kept + 1] = one
+    end
+  end
+  put(b, 'declarations', cjson.encode(kept))
+  return was_known
+end
+
+local function changed_options(b)
+  local before, changed = cjson.decode(b.row.declared), {}
+  for option, value in pairs(cjson.decode(b.declares)) do
+    if before[option] ~= value then
+      changed[option] = value
+    end
+  end
+  return cjson.encode(changed)
+end
+
+-- A starting worker declares all of its settings. A declaration that is heard again after another
+-- one shows that two releases run side by side: a conflict, which is shown and not written down.
 local function declare(b)
-  local declared = cjson.decode(b.row.declared or b.settings)
-  local is_news = b.row.declared == nil
-  if b.declares ~= '' then
-    for option, value in pairs(cjson.decode(b.declares)) do
-      is_news = is_news or declared[option] ~= value
-      declared[option] = value
-    end
+  if b.declares == '' or b.declares == b.row.declared then
+    return
   end
-  if is_news then
-    if b.row.declared then
-      local more = {reason = 'declared by a worker', settings = b.declares}
-      step(b, 'settings', b.row.state, more)
-    end
-    put(b, 'declared', cjson.encode(declared))
-    apply_settings(b)
+  local was_known = recall(b)
+  if was_known then
+    put(b, 'rival', b.row.declared)
+    put(b, 'rival_by', b.row.declared_by or '')
+    put(b, 'rival_at', b.now)
+  elseif b.row.declared then
+    step(b, 'settings', {reason = 'declared by a worker', settings = changed_options(b)})
   end
+  put(b, 'declared', b.declares)
+  put(b, 'declared_by', b.who)
+  apply_settings(b, false)
 end
 
--- What every script that may write does first.
-local function prepare(b)
+-- What a repeat of a report or an order is answered; nil if this is not a repeat.
+local function repeated(b)
+  if not b.seen or b.row.incarnation == nil then
+    return nil
+  end
+  local is_same = string.sub(b.seen, 1, #b.token) == b.token
+  local kept = is_same and string.sub(b.seen, #b.token + 1) or ''
+  if string.sub(kept, 1, 1) == '{' then
+    commit(b)
+    return kept
+  end
+  settle(b)
+  commit(b)
+  local said = view(b)
+  if is_same then
+    said.changed, said.counted, said.tripped = kept == 'changed', kept == 'counted', false
+  else
+    said.duplicate = true
+  end
+  return answer(b, said)
+end
+
+-- What every script that may write does first. Returns the breaker, and the reply if there is
+-- nothing else to do.
+local function enter(keys, argv)
+  local b = begin(keys, argv)
+  local reply = refusal(b) or repeated(b)
+  if reply then
+    return b, reply
+  elseif b.row.declared == nil and b.declares == '' then
+    return b, cjson.encode({wanted = 'settings'})
+  end
   if b.row.incarnation == nil then
     b.is_new = true
-    put(b, 'schema', 1)
+    put(b, 'schema', SCHEMA)
     put(b, 'incarnation', b.token)
     put(b, 'state', 'closed')
   end
   settle(b)
   declare(b)
+  return b
 end

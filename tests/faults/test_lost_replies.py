@@ -146,7 +146,15 @@ def test_an_order_is_carried_out_once(make, proxy, verb):
 
 
 def test_every_script_is_tried_here():
-    others = ("acquire", "observe", "rate_limit_error", "release", "snapshot", "success")
+    others = (
+        "acquire",
+        "forget",
+        "observe",
+        "rate_limit_error",
+        "release",
+        "snapshot",
+        "success",
+    )
     assert {*ORDERS, *others} == {*script_names()}
 
 

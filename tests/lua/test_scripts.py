@@ -13,7 +13,7 @@ from breaker.protocol.requests import Ask, Send
 from breaker.settings import OPTIONS, Settings
 
 LUA = Path(__file__).parents[2] / "lua"
-SHARED = ("token", "channel", "who", "settings", "declares")
+SHARED = ("token", "channel", "who", "declares")
 
 
 @pytest.mark.parametrize("name", scripts.script_names())
@@ -21,7 +21,7 @@ def test_every_header_has_the_same_form(name):
     script = scripts.build(name)
     assert script.keys[:4] == ("failures", "pause", "state", "events")
     assert script.keys[4:] in ((), ("seen",))
-    assert script.args[:5] == SHARED
+    assert script.args[:4] == SHARED
     lines = (LUA / f"{name}.lua").read_text().splitlines()
     assert lines[0].startswith(f"-- {name}: ")
     assert lines[1].startswith("-- KEYS  ")
@@ -33,12 +33,18 @@ def test_every_header_has_the_same_form(name):
 def test_the_header_counts_what_the_script_reads(name):
     body = (LUA / f"{name}.lua").read_text()
     own = [int(number) for number in re.findall(r"ARGV\[(\d+)\]", body)]
-    assert sorted(set(own)) == [*range(6, len(scripts.build(name).args) + 1)]
+    assert sorted(set(own)) == [*range(5, len(scripts.build(name).args) + 1)]
 
 
 def test_no_include_reads_keys_or_arguments():
     for include in (LUA / "include").iterdir():
         assert not re.search(r"\b(KEYS|ARGV)\b", include.read_text()), include.name
+
+
+def test_every_function_of_an_include_has_a_caller():
+    texts = [file.read_text() for file in LUA.rglob("*.lua")]
+    for name in re.findall(r"^local function (\w+)", "\n".join(texts), re.MULTILINE):
+        assert len(re.findall(rf"\b{name}\b", "\n".join(texts))) > 1, name
 
 
 def test_the_readme_has_every_script_with_its_arguments():

@@ -14,6 +14,10 @@ local function keep_for(key, ms)
   redis.call('ZADD', 'test:ttl', string.format('%.0f', now_ms() + ms), key)
 end
 
+local function keep_at_least(key, ms)
+  keep_for(key, ms)
+end
+
 local function peek(key)
   return redis.call('GET', key)
 end

@@ -9,6 +9,7 @@ from typing import Any
 
 from breaker.errors import BreakerOpen
 from breaker.machine import Machine
+from breaker.machine.view import view
 from breaker.model import Grant
 from breaker.protocol.asking import Asker
 from breaker.protocol.keys import Keys
@@ -130,7 +131,7 @@ class Fleet:
         reply = self.machine.answer(ask.script.name, self.ms, given)
         if self.machine.news > before:
             self.news.append(self.now)
-            told = self.machine._view() | {"incarnation": self.machine.incarnation}
+            told = view(self.machine)
             for watch in self._views:
                 self._at(LATENCY, partial(self._hear, watch, told))
         return reply

@@ -25,13 +25,23 @@ class LuaBreaker:
         self.client = client
         self.keys = Keys("breaker", name)
 
-    def ask(self, verb: str, now: int, seen: str = "", **args: Any) -> dict[str, Any]:
+    def ask(
+        self, verb: str, now: int, seen: str = "", settings: str = "", **args: Any
+    ) -> dict[str, Any]:
+        """Ask a script; when it wants settings, ask again with them."""
+        reply = self.ask_once(verb, now, seen, **args)
+        if "wanted" in reply and settings:
+            reply = self.ask_once(verb, now, seen, **{**args, "declares": settings})
+        return reply
+
+    def ask_once(self, verb: str, now: int, seen: str, **args: Any) -> dict[str, Any]:
         script = on_test_clock(verb)
         self.client.set("test:now", now)
         keys = [
             self.keys.seen(seen) if key == "seen" else self.keys[key] for key in script.keys
         ]
-        given = {"channel": self.keys.channel(0), "settings": "", "declares": ""}
+        given = {"channel": self.keys.channel(0), "declares": "", "kind": "rate_limit"}
+        given |= {"permit_incarnation": "", "permit_epoch": "", "permit_run": ""}
         given |= {"patience_ms": 60_000, "in_turn": "", "share": "", **args}
         answer = self.client.eval(
             script.body, len(keys), *keys, *(given[arg] for arg in script.args)
@@ -44,8 +54,10 @@ class LuaBreaker:
 
 def comparable(reply: dict[str, Any]) -> dict[str, Any]:
     """A reply without what JSON and Lua write differently: empty values, JSON inside JSON."""
-    plain = {key: value for key, value in reply.items() if key != "listeners"}
-    for field in ("overrides", "evidence", "settings"):
+    plain = {
+        key: value for key, value in reply.items() if key not in ("listeners", "push_lost")
+    }
+    for field in ("overrides", "evidence", "settings", "rival"):
         if isinstance(plain.get(field), str):
             plain[field] = json.loads(plain[field])
     if "transitions" in plain:

@@ -1,0 +1,258 @@
+"""The scripts of `lua/`, one method each, with the same arguments and replies."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from breaker.machine.commit import answer, clear_count, commit, remember
+from breaker.machine.order import lift, order, replaced
+from breaker.machine.recovery import close_if_calm, prove_pace, take_probe, take_slot
+from breaker.machine.row import Call, Reply, Row
+from breaker.machine.run import add_to_run, is_current, weigh_success
+from breaker.machine.settings import apply_settings, enter
+from breaker.machine.settle import settle
+from breaker.machine.transition import close, free_lease, set_pause, step
+from breaker.machine.trip import asked_ms, cut, extend, hold_back, trip
+from breaker.machine.view import brief, view
+
+SHARED = ("token", "channel", "who", "declares")
+# Verbs to which it does not matter which caller asks.
+READERS = ("snapshot", "forget")
+
+
+class Machine(Row):
+    """One breaker. Every public method is one script of `lua/`."""
+
+    def answer(self, verb: str, now: int, given: Mapping[str, Any]) -> Reply:
+        """Answer a script's call, its arguments by name."""
+        own = {name: value for name, value in given.items() if name not in SHARED}
+        call = (Call(given["token"], given["who"], given["declares"]),)
+        reply: Reply = getattr(self, verb)(now, *(() if verb in READERS else call), **own)
+        return reply
+
+    # -- workers
+
+    def acquire(
+        self, now: int, call: Call, patience_ms: float, in_turn: str, share: float | str
+    ) -> Reply:
+        """Leave to run one job."""
+        if (reply := enter(self, now, call)) is not None:
+            return reply
+        if share != "" and self.settings["recovery"] == "pace":
+            self.pace.learn(float(share), now)
+            self.is_dirty = True
+        if self.is_paced:
+            close_if_calm(self)
+        said: Reply = {"granted": True}
+        is_slot = self.is_paced
+        is_probe = self.state_now == "half-open" and self.settings["recovery"] == "probe"
+        if is_slot:
+            said = take_slot(self, float(patience_ms), is_in_turn=in_turn == "1")
+        elif is_probe:
+            said = take_probe(self)
+        elif self.is_paused:
+            said = {"granted": False, "wait_ms": self.left}
+        is_unproven = is_slot and self.pace.proven == 0
+        said["probe"] = said["granted"] and (is_probe or is_unproven)
+        commit(self)
+        return answer(self, brief(self) | said)
+
+    def rate_limit_error(  # noqa: PLR0917 - as many as the script has
+        self,
+        now: int,
+        call: Call,
+        error_id: str,
+        permit_incarnation: str,
+        permit_epoch: int | str,
+        retry_after_ms: int,
+        kind: str,
+    ) -> Reply:
+        """The upstream said "slow down"."""
+        if (reply := enter(self, now, call, error_id)) is not None:
+            return reply
+        self.put(rate_limit_errors=self.rate_limit_errors + 1)
+        trips = self.trips
+        if self.state == "open":
+            extend(self, retry_after_ms)
+        elif not self.is_paused and is_current(self, permit_incarnation, permit_epoch):
+            if self.state == "half-open":
+                self._slow_down(error_id, permit_epoch, retry_after_ms, kind)
+            elif not self.is_ahead(self.shadow_until):
+                self._count(error_id, retry_after_ms, kind)
+        commit(self)
+        own = {"counted": self.is_counted, "tripped": self.trips > trips}
+        return remember(self, error_id, view(self) | own)
+
+    def _slow_down(
+        self, error_id: str, permit_epoch: int | str, retry_after_ms: int, kind: str
+    ) -> None:
+        add_to_run(self, error_id, retry_after_ms)
+        is_slot = self.is_paced and permit_epoch != ""
+        if is_slot and kind != "quota" and asked_ms(self) < self.settings["cooldown_ms"]:
+            cut(self)
+            return
+        self.put(reopens=0 if is_slot else self.reopens + 1)
+        trip(self, "rate limit error while recovering", kind)
+
+    def _count(self, error_id: str, retry_after_ms: int, kind: str) -> None:
+        workers = add_to_run(self, error_id, retry_after_ms)
+        if self.disabled:
+            return
+        is_many = self.count >= self.settings["threshold"]
+        if kind == "quota":
+            trip(self, "the quota is exhausted", kind)
+        elif is_many and workers >= self.settings["min_workers"]:
+            trip(self, f"{self.count} rate limit errors in a row", kind)
+
+    def success(
+        self,
+        now: int,
+        call: Call,
+        permit_incarnation: str,
+        permit_epoch: int | str,
+        permit_run: int | str,
+    ) -> Reply:
+        """A job went through."""
+        if (reply := enter(self, now, call, call.token)) is not None:
+            return reply
+        changed = False
+        if not self.is_paused and is_current(self, permit_incarnation, permit_epoch):
+            changed = self._went_through(permit_epoch, permit_run)
+        is_dirty = self.is_dirty
+        commit(self)
+        said = brief(self) | {"changed": changed}
+        return remember(self, call.token, said) if is_dirty else answer(self, said)
+
+    def _went_through(self, permit_epoch: int | str, permit_run: int | str) -> bool:
+        if self.is_paced:
+            changed = prove_pace(self)
+            if permit_epoch == "":
+                close_if_calm(self)
+            return changed
+        if self.state == "half-open":
+            close(self)
+            step(self, "closed", "a job went through")
+            return True
+        return self.count > 0 and weigh_success(self, permit_run)
+
+    def observe(
+        self, now: int, call: Call, left: float, limit: float, resets_in_ms: int
+    ) -> Reply:
+        """The upstream's headers tell how much is left."""
+        if (reply := enter(self, now, call, call.token)) is not None:
+            return reply
+        is_pacing = self.settings["recovery"] == "pace" and self.settings["mode"] != "shadow"
+        changed = False
+        if is_pacing and not self.disabled and not self.is_paused:
+            changed = self._slow_down_early(float(left), float(limit), resets_in_ms)
+        commit(self)
+        said = brief(self) | {"changed": changed}
+        return remember(self, call.token, said) if changed else answer(self, said)
+
+    def _slow_down_early(self, left: float, limit: float, resets_in_ms: int) -> bool:
+        low = max(left, 1.0) * 1000.0 / resets_in_ms
+        if self.is_paced and self.pace.rate(self.now) <= 1.1 * low:
+            return False
+        top = max(low, (limit - left) * 1000.0 / resets_in_ms)
+        self.pace.hold(self.now, low, top, resets_in_ms)
+        self.put(opened_at=self.now)
+        hold_back(self, "paced", f"{left:.0f} calls left for {resets_in_ms / 1000:.0f} s")
+        clear_count(self)
+        return True
+
+    def release(self, now: int, call: Call, permit_id: str) -> Reply:
+        """A permit is given back without a result."""
+        if (reply := enter(self, now, call)) is not None:
+            return reply
+        changed = self.lease_id == permit_id
+        if changed:
+            free_lease(self)
+        commit(self)
+        return answer(self, brief(self) | {"changed": changed})
+
+    # -- everybody
+
+    def snapshot(self, now: int) -> Reply:
+        """What there is to know."""
+        self.begin(now, Call("", ""))
+        if self.incarnation:
+            settle(self)
+            commit(self)
+        return answer(self, view(self))
+
+    # -- operators
+
+    def pause(self, now: int, call: Call, reason: str, pause_ms: int) -> Reply:
+        """Stop the queue, for a time or until resumed."""
+
+        def act() -> None:
+            more = replaced(self) | ({"pause_ms": pause_ms} if pause_ms else {})
+            self.put(epoch=self.epoch + 1, order="paused", order_reason=reason)
+            self.put(order_by=call.who, order_at=self.now)
+            self.put(order_until=self.now + pause_ms if pause_ms else 0)
+            set_pause(self)
+            step(self, "paused", reason, more)
+
+        return order(self, now, call, act)
+
+    def resume(self, now: int, call: Call, reason: str) -> Reply:
+        """End a pause or a recovery."""
+
+        def act() -> None:
+            if self.is_paused or self.state == "half-open":
+                lift(self)
+                step(self, "resumed", reason)
+
+        return order(self, now, call, act)
+
+    def reset(self, now: int, call: Call, reason: str) -> Reply:
+        """Start afresh."""
+
+        def act() -> None:
+            more = replaced(self)
+            self.put(disabled=False, shadow_until=0)
+            lift(self)
+            step(self, "reset", reason, more)
+
+        return order(self, now, call, act)
+
+    def disable(self, now: int, call: Call, reason: str) -> Reply:
+        """Never trip."""
+
+        def act() -> None:
+            more = replaced(self)
+            self.put(disabled=True, disabled_reason=reason, disabled_by=call.who)
+            lift(self)
+            step(self, "disabled", reason, more)
+
+        return order(self, now, call, act)
+
+    def enable(self, now: int, call: Call, reason: str) -> Reply:
+        """Back on guard."""
+
+        def act() -> None:
+            if self.disabled:
+                self.put(disabled=False)
+                clear_count(self)
+                step(self, "enabled", reason)
+
+        return order(self, now, call, act)
+
+    def configure(self, now: int, call: Call, changes: str) -> Reply:
+        """Set options over what workers declare."""
+
+        def act() -> None:
+            merged = self.overrides | json.loads(changes)
+            self.put(overrides={k: v for k, v in merged.items() if v is not None})
+            step(self, "settings", "set by an operator", {"settings": changes})
+            apply_settings(self, may_end_pause=True)
+
+        return order(self, now, call, act)
+
+    def forget(self, now: int) -> Reply:
+        """End this breaker's life."""
+        self.begin(now, Call("", ""))
+        existed = self.incarnation != "" or self.is_paused
+        seen = self.seen
+        self.__dict__.update(vars(Machine(now=now, seen=seen)))
+        return answer(self, view(self) | {"changed": existed})
