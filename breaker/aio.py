@@ -232,6 +232,10 @@ class AsyncBreaker(Face[AsyncStore]):
         """Override options for the whole fleet; None removes an override."""
         return await self._run(self._plans.configure(changes, by))
 
+    async def forget(self) -> bool:
+        """End this breaker's life: its keys and its place in the list go. Was there one?"""
+        return await self._run(self._plans.asker.forget())
+
     async def close(self) -> None:
         """Close the connections and end the push, where no other breaker uses them.
 

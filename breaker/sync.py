@@ -229,6 +229,10 @@ class Breaker(Face[SyncStore]):
         """Override options for the whole fleet; None removes an override."""
         return self._run(self._plans.configure(changes, by))
 
+    def forget(self) -> bool:
+        """End this breaker's life: its keys and its place in the list go. Was there one?"""
+        return self._run(self._plans.asker.forget())
+
     def close(self) -> None:
         """Close the connections and end the push, where no other breaker uses them.
 

@@ -69,6 +69,7 @@ class Rehearsal:
             plans.configure({"threshold": 2}, "doctor"),
             plans.status(),
             plans.events(1),
+            asker.forget(),
         ):
             yield from self._troubles_of(plan)
 
@@ -91,7 +92,7 @@ class Rehearsal:
                 request = plan.send(answer)
             except StopIteration:
                 return
-            if isinstance(request, Send) and request.command[0] == "SADD":
+            if isinstance(request, Send) and request.command[0] in ("SADD", "SREM"):
                 answer = None
                 continue
             if isinstance(request, Ask):

@@ -60,8 +60,8 @@ def test_no_breaker_is_no_error(run, prefix):
 
 def test_one_breaker_shows_everything(run, make):
     breaker = make("content", threshold=2, cooldown=90)
-    breaker.record_rate_limit_error(30, "request-1")
     breaker.record_rate_limit_error(None, "request-2")
+    breaker.record_rate_limit_error(30, "request-1")
     run("set", "content", "max_cooldown=2h")
     text = run("status", "content").stdout
     lines = [" ".join(line.split()) for line in text.splitlines()]
