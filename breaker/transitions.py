@@ -5,13 +5,11 @@ The state diagram, log levels, colours, the help of metrics and the notes of the
 from it or checked against it.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from breaker.model import State
-
-Level = Literal["INFO", "WARNING"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,13 @@ class Event:
     Attributes:
         meaning: one line.
         steps: the states that it may lead from and to.
-        level: at which level it is logged.
+        level: at which level it is logged, as `logging` numbers them.
         is_order: whether an operator made it.
     """
 
     meaning: str
     steps: frozenset[tuple[State, State]]
-    level: Level = "INFO"
+    level: int = logging.INFO
     is_order: bool = False
 
 
@@ -71,7 +69,7 @@ EVENTS: Mapping[str, Event] = {
     "tripped": Event(
         "rate limit errors paused the queue (in shadow mode: would have)",
         _to(OPEN, before=(CLOSED, HALF_OPEN)) | {(CLOSED, CLOSED), (DISABLED, DISABLED)},
-        level="WARNING",
+        level=logging.WARNING,
     ),
     "extended": Event(
         "a Retry-After reached further than the pause",
@@ -100,7 +98,6 @@ EVENTS: Mapping[str, Event] = {
     "paused": Event(
         "an operator paused the queue",
         _to(FORCED_OPEN, before=_ANY),
-        level="WARNING",
         is_order=True,
     ),
     "resumed": Event(
@@ -116,7 +113,6 @@ EVENTS: Mapping[str, Event] = {
     "disabled": Event(
         "an operator lets the queue run whatever the upstream says",
         _to(DISABLED, before=_ANY),
-        level="WARNING",
         is_order=True,
     ),
     "enabled": Event(
@@ -128,7 +124,7 @@ EVENTS: Mapping[str, Event] = {
     "state-lost": Event(
         "the store lost the state that this worker knew",
         frozenset(),
-        level="WARNING",
+        level=logging.WARNING,
     ),
 }
 
@@ -136,3 +132,8 @@ EVENTS: Mapping[str, Event] = {
 def is_allowed(event: str, before: str, after: str) -> bool:
     """Whether the table has this step."""
     return (before, after) in {(str(one), str(other)) for one, other in EVENTS[event].steps}
+
+
+def level_of(event: str) -> int:
+    """At which level an event is logged; one of a newer library is logged as information."""
+    return EVENTS[event].level if event in EVENTS else logging.INFO

@@ -4,9 +4,9 @@ import logging
 from dataclasses import asdict
 
 from breaker.model import Transition
+from breaker.transitions import level_of
 
 LOGGER = logging.getLogger("breaker")
-LEVELS = {"tripped": logging.WARNING, "state-lost": logging.WARNING}
 
 
 def write(transition: Transition) -> None:
@@ -15,7 +15,7 @@ def write(transition: Transition) -> None:
     There is no attribute `event`: structlog would print that in place of the message.
     """
     LOGGER.log(
-        LEVELS.get(transition.event, logging.INFO),
+        level_of(transition.event),
         describe(transition),
         extra={"breaker": asdict(transition), "queue": transition.name},
     )
@@ -36,4 +36,6 @@ def describe(transition: Transition) -> str:
         words.append(f"- {transition.reason}")
     if transition.by:
         words.append(f"(by {transition.by})")
+    if transition.replaces:
+        words.append(f"(it was {transition.replaces})")
     return " ".join(words)

@@ -64,9 +64,10 @@ def event(trip: Transition) -> Any:
         "level": "warning",
         "logger": "breaker",
         "message": message(trip),
-        "fingerprint": ["breaker", trip.name],
+        "fingerprint": ["breaker", trip.name, *([trip.kind] if trip.kind else [])],
         "tags": {
             "breaker": trip.name,
+            "breaker.kind": trip.kind or "rate_limit",
             "breaker.epoch": str(trip.epoch),
             "breaker.shadow": str(trip.is_shadow).lower(),
         },
@@ -95,6 +96,12 @@ def message(trip: Transition) -> str:
         return (
             f"Queue {trip.name!r} would have been paused until {until} ({pause:g} s): "
             f"{trip.reason}. It is in shadow mode and goes on."
+        )
+    if trip.kind == "quota":
+        return (
+            f"Queue {trip.name!r} is paused until {until} ({pause:g} s): {trip.reason}. Waiting "
+            f"may not help: look at the account's quota or balance. One job then tries again; to "
+            f"resume now: breaker resume {trip.name}"
         )
     return (
         f"Queue {trip.name!r} is paused until {until} ({pause:g} s): {trip.reason}. "

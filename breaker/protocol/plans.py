@@ -32,6 +32,8 @@ SCARCE = 0.1
 # ... or this many calls, if the limit is unknown.
 FEW = 10
 ERROR_ID_LENGTH = 500
+# Characters of an operator's reason or name.
+WORDS_LENGTH = 500
 _OPTION_NAMES = frozenset(Settings.__dataclass_fields__)
 
 
@@ -348,6 +350,8 @@ class Plans:
         return reply
 
     def _order(self, verb: str, by: str, **args: str | int) -> Generator[Request, Any, Status]:
+        _check_words("by", by)
+        _check_words("reason", args.get("reason", ""))
         reply = yield from self.asker.order(verb, by, **args)
         self._learn(reply)
         yield from self.asker.tell(reply)
@@ -365,6 +369,16 @@ class Plans:
 
     def _left(self, timeout: float | None, start: float) -> float:
         return math.inf if timeout is None else timeout - (self.asker.clock() - start)
+
+
+def _check_words(what: str, given: object) -> None:
+    """An operator's words are shown in one line, and kept in every event."""
+    is_text = isinstance(given, str) and len(given) <= WORDS_LENGTH
+    if not is_text or any("\ud800" <= char <= "\udfff" for char in str(given)):
+        shown = repr(given)[:60]
+        raise ConfigurationError(
+            [f"{what} must be text of at most {WORDS_LENGTH} characters, not {shown}"]
+        )
 
 
 def is_scarce(found: Allowance) -> bool:

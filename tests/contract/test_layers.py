@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from breaker import BreakerOpen
+from breaker import BreakerOpen, ConfigurationError
 from breaker.protocol.keys import Keys
 from tests.contract.waiting import eventually
 
@@ -274,3 +274,31 @@ def test_a_repeat_costs_little(make, client, name):
     assert len(kept) < 60
     with pytest.raises(json.JSONDecodeError):
         json.loads(kept[32:] or "-")
+
+
+# -- a store that went back in time
+
+
+def test_an_older_state_of_the_same_life_is_told_once(make, client, name, caplog):
+    breaker = make(threshold=3, cooldown=LONG, push=False)
+    breaker.record_success()
+    state = Keys("breaker", name)["state"]
+    snapshot = client.hgetall(state)
+    trip(breaker, errors=3)
+    client.delete(*(Keys("breaker", name)[key] for key in ("failures", "pause", "state")))
+    client.hset(state, mapping=snapshot)
+    assert breaker.record_rate_limit_error().epoch == 0
+    breaker.status()
+    told = [r.getMessage() for r in caplog.records if getattr(r, "event", "") == "state-lost"]
+    assert len(told) == 1
+    assert "went back from version" in told[0]
+
+
+@pytest.mark.parametrize("words", ["x" * 5_000_000, 7, "\ud800"])
+def test_an_operators_words_are_checked_at_the_door(make, words):
+    breaker = make()
+    with pytest.raises(ConfigurationError, match="reason must be text of at most 500"):
+        breaker.pause(reason=words)
+    with pytest.raises(ConfigurationError, match="by must be text"):
+        breaker.resume(by=words)
+    assert not breaker.status().exists
