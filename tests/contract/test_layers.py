@@ -107,15 +107,15 @@ def test_a_starting_canary_in_shadow_mode_does_not_end_a_pause(make):
 
 
 def test_an_option_taken_out_of_the_code_is_out_of_force(make):
-    make(worker="old", mode="shadow", threshold=3).record_success()
+    make(worker="old", mode="shadow", threshold=3, push=False).record_success()
     status = make(worker="new").record_rate_limit_error()
     assert (status.mode, status.threshold) == ("enforce", 5)
 
 
 def test_releases_side_by_side_are_shown_and_write_no_event_per_start(make):
     for number in range(10):
-        make(worker=f"old-{number}", threshold=3).record_success()
-        make(worker=f"new-{number}", threshold=7).record_success()
+        make(worker=f"old-{number}", threshold=3, push=False).record_success()
+        make(worker=f"new-{number}", threshold=7, push=False).record_success()
     status = make().status()
     assert (status.threshold, status.conflict, status.conflict_by) == (
         7,
@@ -127,8 +127,8 @@ def test_releases_side_by_side_are_shown_and_write_no_event_per_start(make):
 
 
 def test_a_new_release_is_one_event_and_no_conflict(make):
-    make(worker="old", threshold=3).record_success()
-    make(worker="new", threshold=7).record_success()
+    make(worker="old", threshold=3, push=False).record_success()
+    make(worker="new", threshold=7, push=False).record_success()
     assert make().status().conflict == {}
 
 
