@@ -151,7 +151,7 @@ def grant(permit_id: str, reply: Leave) -> Grant:
 def export(grant: Grant) -> str:
     """A grant as short printable ASCII, to cross a process."""
     flags = "".join(letter for letter, name in _FLAGS.items() if getattr(grant, name))
-    return f"1:{grant.id}:{grant.epoch}:{grant.run}:{flags}"
+    return f"1:{grant.id}:{grant.incarnation}:{grant.epoch}:{grant.run}:{flags}"
 
 
 def imported(text: str) -> Grant:
@@ -160,11 +160,11 @@ def imported(text: str) -> Grant:
     Raises:
         ValueError: it is not one.
     """
-    version, permit_id, epoch, run, flags = text.split(":")
+    version, permit_id, incarnation, epoch, run, flags = text.split(":")
     if version != "1" or not permit_id.isalnum() or set(flags) - _FLAGS.keys():
         raise ValueError(text)
     given = {name: letter in flags for letter, name in _FLAGS.items()}
-    return Grant(permit_id, int(epoch), int(run), **given)
+    return Grant(permit_id, int(epoch), int(run), **given, incarnation=incarnation)  # type: ignore[arg-type] # the flags are the fields that are bool
 
 
 def state_lost(name: str, before: str, reply: Reply) -> Transition:
