@@ -164,7 +164,7 @@ def imported(text: str) -> Grant:
     if version != "1" or not permit_id.isalnum() or set(flags) - _FLAGS.keys():
         raise ValueError(text)
     given = {name: letter in flags for letter, name in _FLAGS.items()}
-    return Grant(permit_id, int(epoch), int(run), **given, incarnation=incarnation)  # type: ignore[arg-type] # the flags are the fields that are bool
+    return Grant(permit_id, int(epoch), int(run), incarnation=incarnation, **given)
 
 
 def state_lost(name: str, before: str, reply: Reply) -> Transition:

@@ -146,7 +146,7 @@ def test_the_local_state_changes_with_the_fleets(make, url, name, client):
     breaker.record_success()
     seen = []
     stop = breaker.inner.on_change(lambda: seen.append(breaker.inner.local_state().state))
-    with Breaker(name, url=url, push=False) as other:
+    with Breaker(name, url=url, push=False, threshold=1) as other:
         other.pause(600)
         eventually(lambda: "paused" in seen)
         state = breaker.inner.local_state()
