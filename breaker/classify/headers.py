@@ -9,9 +9,10 @@ the separate fields (`RateLimit-Remaining`, `x-ratelimit-remaining-requests`, `x
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from breaker.classify.lists import Item, items, limits
 from breaker.classify.reading import attribute, clock, fields, seconds
 
 HOUR = 3_600.0
@@ -106,25 +107,6 @@ def _positive(text: str | None) -> float | None:
 
 # The lists of the IETF drafts.
 
-# Possessive, and a missing closing quote is forgiven, so that no text takes more than one pass.
-_PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*+"?|[^",;])++|,')
-
-
-@dataclass(slots=True)
-class _Item:
-    names: set[str] = field(default_factory=set)
-    parameters: dict[str, str] = field(default_factory=dict)
-
-    def add(self, piece: str) -> None:
-        key, equals, value = piece.partition("=")
-        if equals and not piece.startswith('"'):
-            self.parameters[key.strip().lower()] = value.strip().strip('"')
-        elif piece:
-            self.names.add(piece.strip('"'))
-
-    def first(self, *keys: str) -> str | None:
-        return next((self.parameters[key] for key in keys if key in self.parameters), None)
-
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
@@ -134,34 +116,13 @@ class _Policy:
     unit: Unit
 
 
-def _items(text: str) -> list[_Item]:
-    items = [_Item()]
-    for piece in _PIECE.findall(text):
-        if piece == ",":
-            items.append(_Item())
-        else:
-            items[-1].add(piece.strip())
-    return items
-
-
-def _limits(text: str) -> list[_Item]:
-    items = _items(text)
-    if any(item.names for item in items):
-        return items
-    # Draft 07 is one window, spread over a list's members.
-    merged = _Item()
-    for item in items:
-        merged.parameters.update(item.parameters)
-    return [merged]
-
-
 def _policies(found: dict[str, str]) -> list[_Policy]:
     # Up to draft 07 a policy is named by its quota, and up to 02 it stands beside the limit.
     names = ("ratelimit-policy", "ratelimit-limit", "x-ratelimit-limit")
-    return [_policy(item) for name in names for item in _items(found.get(name, ""))]
+    return [_policy(item) for name in names for item in items(found.get(name, ""))]
 
 
-def _policy(item: _Item) -> _Policy:
+def _policy(item: Item) -> _Policy:
     quota = item.first("q") or ",".join(item.names)
     return _Policy(
         frozenset(item.names),
@@ -186,7 +147,7 @@ def _policy_of(policies: list[_Policy], names: set[str], limit: float | None) ->
 
 def _listed(found: dict[str, str], now: float) -> Iterator[Allowance]:
     policies = _policies(found)
-    for item in _limits(found.get("ratelimit", "")):
+    for item in limits(found.get("ratelimit", "")):
         remaining = _count(item.first("r", "remaining"))
         resets_in = seconds(item.first("t", "reset"), now)
         if remaining is None or resets_in is None:

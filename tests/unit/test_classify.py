@@ -1,4 +1,4 @@
-"""429 and Retry-After, on what real clients hand over."""
+"""429 and Retry-After, on the errors and responses of real clients."""
 
 import io
 import urllib.error
@@ -23,7 +23,8 @@ def test_httpx():
     assert rate_limit(httpx_error(429, {"retry-after": "7"})).retry_after == 7
     assert rate_limit(httpx_error(429, {"retry-after": "7"}).response).retry_after == 7
     assert rate_limit(httpx_error(429)).retry_after is None
-    assert rate_limit(httpx_error(503)) is None
+    assert rate_limit(httpx_error(503)).kind == "overload"
+    assert rate_limit(httpx_error(500)) is None
 
 
 def test_urllib():
@@ -58,7 +59,11 @@ def test_a_date():
     [
         *("Thu, 15 Jan 2026 12:00:30 GMT", "Thursday, 15-Jan-26 12:00:30 GMT"),
         *("Thu Jan 15 12:00:30 2026", "2026-01-15T12:00:30Z", "1768478430", "1768478430000"),
-        *("30s", "0m30s", "30.0", "5, 30", "30, 5"),
+        *("30s", "0m30s", "30.0", "5, 30", "30, 5", "30000ms", "30 seconds", "0:00:30"),
+        # The zones of JavaScript, Go, Ruby and Python.
+        "Thu Jan 15 2026 14:00:30 GMT+0200 (Central European Summer Time)",
+        *("Thu Jan 15 2026 04:00:30 GMT-0800 (PST)", "2026-01-15 12:00:30 +0000 UTC"),
+        *("2026-01-15 21:00:30 +0900", "2026-01-15 12:00:30 UTC", "2026-01-15T07:00:30-05:00"),
     ],
 )
 def test_every_way_to_say_thirty_seconds(text):
@@ -71,6 +76,8 @@ def test_every_way_to_say_thirty_seconds(text):
     [
         *("0", "-5", "nan", "inf", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT"),
         "Thu, 01 Jan 99999999999 00:00:00 GMT",
+        # The zone is not understood, so the hour is not known.
+        *("Thu, 15 Jan 2099 14:00:30 CEST", "2099-01-15 14:00:30 Europe/Berlin"),
     ],
 )
 def test_an_unusable_hint_is_none(text):
