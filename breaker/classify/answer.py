@@ -25,8 +25,26 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An open breaker refused a call: nothing reached the upstream, and nothing counts.
+
+    Attributes:
+        retry_after: seconds until it is worth asking again; None while only an operator can tell.
+    """
+
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer and the rule that gave it. `limit` is None for what is not a rate limit."""
+    """An answer and the rule that gave it.
+
+    Attributes:
+        limit: None for what is not a rate limit.
+        why: the rule, in words.
+        refusal: for what a breaker answered itself.
+    """
 
     limit: RateLimit | None
     why: str
+    refusal: Refusal | None = None

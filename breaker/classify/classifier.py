@@ -2,7 +2,7 @@
 
 import logging
 
-from breaker.classify.answer import RateLimit, Verdict
+from breaker.classify.answer import RateLimit, Refusal, Verdict
 from breaker.classify.decide import decide
 from breaker.classify.unwrap import judge_all
 
@@ -31,3 +31,11 @@ def explain(exc_or_response: object, now: float | None = None) -> Verdict:
         _LOGGER.exception("the classifier failed; the error counts as no rate limit")
         return Verdict(None, "the classifier failed")
     return verdict or Verdict(None, "nothing in it speaks of a rate limit")
+
+
+def refusal(exc_or_response: object) -> Refusal | None:
+    """Tell what an open breaker refused: BreakerOpen, or the 429 of an HTTP hook. Never raises.
+
+    A job that fails by it has met a paused queue, and belongs back into it.
+    """
+    return explain(exc_or_response).refusal

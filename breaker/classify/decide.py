@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from breaker.classify import tables
-from breaker.classify.answer import Kind, RateLimit, Verdict
+from breaker.classify.answer import Kind, RateLimit, Refusal, Verdict
 from breaker.classify.evidence import Evidence, as_status, gather
 from breaker.classify.waits import exhausted, explicit_wait, window_wait
 
@@ -44,10 +44,11 @@ def _limited(kind: Kind, why: str, evidence: Evidence, now: float | None) -> Ver
 # -- the rules
 
 
-def _ours(evidence: Evidence, _now: float | None) -> Verdict | None:
-    if evidence.header("x-breaker") == "open":
-        return _not("an open breaker answered this itself: nothing reached the upstream")
-    return None
+def _ours(evidence: Evidence, now: float | None) -> Verdict | None:
+    if evidence.header("x-breaker") != "open":
+        return None
+    why = "an open breaker answered this itself: nothing reached the upstream"
+    return Verdict(None, why, Refusal(explicit_wait(evidence, now)))
 
 
 def _too_big(evidence: Evidence, _now: float | None) -> Verdict | None:

@@ -7,9 +7,9 @@ outermost error that has an HTTP status decides, so a 400 of the second provider
 
 from collections.abc import Callable, Iterable, Iterator
 
-from breaker.classify.answer import Kind, Verdict
+from breaker.classify.answer import Kind, Refusal, Verdict
 from breaker.classify.reading import attribute
-from breaker.errors import BreakerError
+from breaker.errors import BreakerError, BreakerOpen
 
 # Chains are shorter than this; what is longer goes in circles, or is an attack.
 DEEPEST = 16
@@ -47,7 +47,8 @@ def _never(error: BaseException) -> Verdict | None:
     if not isinstance(error, Exception):
         return Verdict(None, f"{type(error).__name__} ends a process or a task")
     if isinstance(error, BreakerError):
-        return Verdict(None, "a breaker's own error: nothing reached the upstream")
+        refusal = Refusal(error.retry_after) if isinstance(error, BreakerOpen) else None
+        return Verdict(None, "a breaker's own error: nothing reached the upstream", refusal)
     return None
 
 

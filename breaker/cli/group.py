@@ -48,6 +48,11 @@ COMMANDS: Mapping[str, Place] = {
         "doctor",
         "Check the store: connection, version, permissions, memory, clock.",
     ),
+    "classify": Place(
+        "breaker.cli.classify",
+        "classify",
+        "Say what an error or a response would be taken for, and why.",
+    ),
     "pause": Place(
         "breaker.cli.steer", "pause", "Pause a queue, for a given time or until it is resumed."
     ),
