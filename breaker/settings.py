@@ -1,4 +1,4 @@
-"""Every option, defined once: name, unit, range, default and meaning.
+"""Every option once: its name, unit, range, default and meaning.
 
 The constructor's keywords, the environment, `breaker set` and the table in docs/options.md
 all come from here. What the options do is decided in `lua/`.
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: how to read it, which values are valid, what it means."""
+    """One option: how to read it, what is allowed, what it means."""
 
     name: str
     default: Any
@@ -44,12 +44,8 @@ class Option:
     allowed: str
     help: str
 
-    def read(self, given: Any, called: str = "") -> Any:
+    def read(self, given: Any) -> Any:
         """Turn text or a value into a valid value.
-
-        Args:
-            given: the text or value.
-            called: the name to show in an error, if the user gave it by another than the option's.
 
         Raises:
             ValueError: naming the value and what is allowed.
@@ -57,7 +53,7 @@ class Option:
         try:
             return self.parse(given)
         except (TypeError, ValueError, OverflowError):
-            message = f"{called or self.name} must be {self.allowed}, not {given!r}"
+            message = f"{self.name} must be {self.allowed}, not {given!r}"
             raise ValueError(message) from None
 
     @property
@@ -76,7 +72,7 @@ class Option:
 
 
 def to_ms(seconds: float) -> int:
-    """Convert seconds to whole milliseconds, rounded up, so that none becomes 0."""
+    """Convert seconds to whole milliseconds, never down to none."""
     return max(1, math.ceil(seconds * 1000 - 1e-6)) if seconds > 0 else 0
 
 
@@ -125,55 +121,55 @@ OPTIONS: Mapping[str, Option] = {
             "cooldown",
             60.0,
             *_seconds(0.001, LONGEST),
-            "seconds that a pause lasts if the upstream sends no Retry-After",
+            "how long a pause lasts if the upstream does not say",
         ),
         Option(
             "max_cooldown",
             3600.0,
             *_seconds(0.001, LONGEST),
-            "seconds that the longest pause lasts, whatever the upstream asks for",
+            "the longest pause, whatever the upstream says",
         ),
         Option(
             "recovery",
             "pace",
             *_choice("pace", "probe", "resume"),
-            "how the queue restarts after a pause: pace (at a rate that adapts), probe (one job first), resume (all at once)",
+            "after a pause: at a pace that is found, one job first, or all at once",
         ),
         Option(
             "mode",
             "enforce",
             *_choice("enforce", "shadow"),
-            "enforce pauses the queue; shadow only counts, logs and alerts",
+            "shadow counts, logs and alerts, but never pauses",
         ),
         Option(
             "min_workers",
             1,
             *_whole(1, 100),
-            "trip only if the errors came from at least this many different workers",
+            "from how many workers the errors must come",
         ),
         Option(
             "forget_after",
             600.0,
             *_seconds(0.001, LONGEST),
-            "seconds without an error after which the count starts again at 0",
+            "the count is forgotten if no error comes for so long",
         ),
         Option(
             "probe_lease",
             30.0,
             *_seconds(0.001, LONGEST),
-            "with recovery=probe: seconds that a probe job may take before another worker may try",
+            "a probe that has not answered by then lets another worker try",
         ),
         Option(
             "quota_pause",
             900.0,
             *_seconds(0.001, LONGEST),
-            "seconds that an exhausted quota pauses the queue",
+            "how long an exhausted quota pauses the queue; waiting a minute would not help",
         ),
         Option(
             "idle_ttl",
             2_592_000.0,
             *_seconds(60, 31_536_000),
-            "seconds without use after which the state is removed from the store",
+            "state that no caller used for this long is removed from the store",
         ),
     )
 }
@@ -181,7 +177,7 @@ OPTIONS: Mapping[str, Option] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of one breaker, valid. `given` names those set in code or environment."""
+    """The options of one breaker, valid. `given` names those that somebody chose."""
 
     threshold: int
     cooldown: float
@@ -197,20 +193,18 @@ class Settings:
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
-        """Merge the options in code over the environment (`BREAKER_THRESHOLD`, ...) over defaults.
+        """Merge what was given over the environment (`BREAKER_THRESHOLD`, ...) over defaults.
 
         Raises:
-            ConfigurationError: with every problem.
+            ConfigurationError: with every problem there is.
         """
-        in_code = {name: value for name, value in given.items() if value is not None}
-        variables = {name: f"BREAKER_{name.upper()}" for name in OPTIONS if name not in in_code}
         chosen: dict[str, Any] = {
-            name: environ[variable]
-            for name, variable in variables.items()
-            if environ.get(variable, "") != ""
+            name: environ[env]
+            for name in OPTIONS
+            if environ.get(env := f"BREAKER_{name.upper()}", "") != ""
         }
-        chosen |= in_code
-        problems = list(option_problems(chosen, called=variables))
+        chosen |= {name: value for name, value in given.items() if value is not None}
+        problems = list(option_problems(chosen))
         if problems:
             raise ConfigurationError(problems)
         values = {name: option.default for name, option in OPTIONS.items()}
@@ -224,31 +218,27 @@ class Settings:
 
 
 def option_problems(
-    given: Mapping[str, Any],
-    current: Mapping[str, Any] | None = None,
-    called: Mapping[str, str] | None = None,
+    given: Mapping[str, Any], current: Mapping[str, Any] | None = None
 ) -> Iterator[str]:
     """Yield what is wrong with the options given, one line each.
 
     Args:
         given: values or text by option name.
-        current: the values of the options that are not given (default: the defaults).
-        called: the environment's variable for an option that comes from there.
+        current: what holds where nothing is given (default: the defaults).
     """
     merged = {name: option.default for name, option in OPTIONS.items()} | dict(current or {})
-    names = {name: name for name in OPTIONS} | dict(called or {})
     for name, value in given.items():
         if name not in OPTIONS:
-            yield f"unknown option {name!r}; valid options: {', '.join(OPTIONS)}"
+            yield f"there is no option {name!r}; there are {', '.join(OPTIONS)}"
             continue
         try:
-            merged[name] = OPTIONS[name].read(value, names[name])
+            merged[name] = OPTIONS[name].read(value)
         except ValueError as error:
             merged.pop(name)
             yield str(error)
     if merged.get("cooldown", 0) > merged.get("max_cooldown", math.inf):
         yield (
-            f"{names['cooldown']} ({merged['cooldown']:g} s) must not be above "
+            f"cooldown ({merged['cooldown']:g} s) must not be above "
             f"max_cooldown ({merged['max_cooldown']:g} s)"
         )
 
@@ -266,7 +256,7 @@ def name_problems(what: str, name: object) -> Iterator[str]:
 
 
 def duration_problems(what: str, given: object) -> Iterator[str]:
-    """Yield what is wrong with an optional duration in seconds."""
+    """Yield what is wrong with a span in seconds that a caller may leave out."""
     if given is None:
         return
     is_number = isinstance(given, int | float) and not isinstance(given, bool)

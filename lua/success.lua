@@ -17,10 +17,6 @@ if is_paused(b) or not is_current(b, permit_incarnation, permit_epoch) then
   changed = false
 elseif is_paced(b) then
   changed = prove_pace(b)
-  -- A caller without permits takes no slots, so only here can it show that the pace is calm.
-  if permit_epoch == '' then
-    close_if_calm(b)
-  end
 elseif b.row.state == 'half-open' then
   close(b)
   step(b, 'closed', {reason = 'a job went through'})

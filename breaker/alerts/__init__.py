@@ -1,4 +1,4 @@
-"""Alerts: a log line for each transition, and one Sentry warning for each trip."""
+"""What people are told of transitions: the log, and one Sentry warning for each trip."""
 
 from breaker.alerts import log, sentry
 from breaker.model import Transition
@@ -7,10 +7,9 @@ __all__ = ["tell"]
 
 
 def tell(transitions: tuple[Transition, ...]) -> None:
-    """Log each transition; alert on a trip. Called once per transition in the whole fleet.
+    """Log each transition; alert of a trip. Called once per transition in the whole fleet.
 
-    A trip of a worker's local breaker, while the store is down, is logged but not alerted: all
-    workers have one.
+    What a worker did alone while the store was down is logged, not alerted: all of them do so.
     """
     for transition in transitions:
         if transition.event == "tripped" and not transition.is_local:

@@ -29,12 +29,20 @@ class Allowance:
         resets_in: seconds until it ends, above 0 and at most a day.
         limit: calls in a whole window, where the upstream tells.
         window: seconds of a whole window, where the upstream tells.
+        refill: calls per second that go on being allowed, where the limit is a bucket: then
+            `resets_in` says when it is full again. None where it says when a window ends.
     """
 
     remaining: float
     resets_in: float
     limit: float | None
     window: float | None
+    refill: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """Calls per second that may be made from now on, until `resets_in` is over."""
+        return self.refill or max(self.remaining, 1.0) / self.resets_in
 
 
 def allowance(response_or_headers: object, now: float | None = None) -> Allowance | None:
@@ -71,7 +79,7 @@ def _containers(given: object) -> Iterator[object]:
 
 
 def _tightness(window: Allowance) -> tuple[float, float]:
-    return window.remaining / window.resets_in, -window.resets_in
+    return window.refill or window.remaining / window.resets_in, -window.resets_in
 
 
 def _decided(window: Allowance, unit: Unit) -> Allowance | None:
@@ -176,9 +184,24 @@ def _separate(found: dict[str, str], now: float) -> Iterator[Allowance]:
         if window is None:
             continue
         length = named_window or _policy_of(policies, set(), window.limit).window
-        decided = _decided(replace(window, window=length), unit)
+        is_bucket = named_window is None and _BUCKET.match(name) is not None
+        if is_bucket and unit == "amount":
+            # It fills all the time: even from 0 the next call may be allowed in a moment.
+            continue
+        refill = _refill(window) if is_bucket else None
+        decided = _decided(replace(window, window=length, refill=refill), unit)
         if decided:
             yield decided
+
+
+# OpenAI and those who copied it, and Anthropic: their resets say when a bucket is full again.
+_BUCKET = re.compile(r"x-ratelimit-remaining-|anthropic-ratelimit-")
+
+
+def _refill(bucket: Allowance) -> float | None:
+    if bucket.limit is None or bucket.limit <= bucket.remaining:
+        return None
+    return (bucket.limit - bucket.remaining) / bucket.resets_in
 
 
 def _meaning(name: str) -> tuple[Unit, float | None]:

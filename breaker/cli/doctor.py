@@ -17,7 +17,7 @@ from breaker.cli import as_json, checks, show
 from breaker.cli.checks import Check, Level
 from breaker.cli.exits import Exit
 from breaker.cli.options import command, json_option
-from breaker.cli.permissions import WITHOUT, refused_command, remedy
+from breaker.cli.permissions import remedy
 from breaker.cli.rehearsal import Rehearsal, Trouble
 from breaker.cli.session import Session
 from breaker.errors import ConfigurationError, StoreRefused
@@ -93,13 +93,6 @@ def examine(session: Session) -> Iterator[Check]:
         yield from Examination(target, session.prefix, client, store).run()
 
 
-def _lacking(name: str, found: str, advice: str, purpose: str) -> Check:
-    """A missing right: a fault, unless only push or the history needs it."""
-    if purpose:
-        return Check(name, Level.WARN, f"{found}: {WITHOUT[purpose]}", advice)
-    return Check(name, Level.FAIL, found, advice)
-
-
 def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:
     """Send no alert, because the trip is only a rehearsal."""
 
@@ -150,11 +143,7 @@ class Examination:
         took = []
         for _ in range(PINGS):
             start = time.monotonic()
-            try:
-                self.client.ping()
-            except redis.exceptions.NoPermissionError as error:
-                if refused_command(str(error), None) != "PING":
-                    raise  # the connection itself was refused
+            self.client.ping()
             took.append(time.monotonic() - start)
         yield checks.latency(statistics.median(took))
 
@@ -209,16 +198,14 @@ class Examination:
     def _verdicts(self, troubles: list[Trouble]) -> Iterator[Check]:
         if not troubles:
             yield Check("scripts", Level.OK, "all scripts ran with the rights they need")
-        scripts: dict[tuple[str, str], set[str]] = defaultdict(set)
+        scripts: dict[str, set[str]] = defaultdict(set)
         for trouble in troubles:
             denied = f"the user {self._user!r} may not run {trouble.command}"
             said = denied if trouble.command else trouble.reason.rstrip(".")
-            place = f"{trouble.script}.lua" if trouble.script else "events"
-            scripts[said, trouble.purpose].add(place)
+            scripts[said].add(f"{trouble.script}.lua" if trouble.script else "events")
         rule = self._remedy(" ".join(trouble.reason for trouble in troubles))
-        for (said, purpose), names in scripts.items():
-            found = f"{said} (in {', '.join(sorted(names))})"
-            yield _lacking("scripts", found, rule, purpose)
+        for said, names in scripts.items():
+            yield Check("scripts", Level.FAIL, f"{said} (in {', '.join(sorted(names))})", rule)
 
     def names(self) -> Iterator[Check]:
         """Check that the list of breakers can be read and written."""
@@ -236,29 +223,12 @@ class Examination:
 
     def push(self) -> Iterator[Check]:
         """Check that workers can subscribe to changes."""
-        keys = Keys(self.prefix, "doctor")
-        refused: list[str] = []
+        channel = Keys(self.prefix, "doctor").channel(self.target.database)
         with closing(self.client.pubsub()) as listener:
-
-            def hear(change: Callable[[str], object]) -> None:
-                change(keys.channel(self.target.database))
+            for change in (listener.subscribe, listener.unsubscribe):
+                change(channel)
                 listener.get_message(timeout=TIMEOUT)  # raises what the store refuses
-
-            for attempt in (
-                self.client.ping,
-                lambda: self.client.hmget(keys["state"], "news"),
-                lambda: hear(listener.subscribe),
-                lambda: hear(listener.unsubscribe),
-            ):
-                try:
-                    attempt()
-                except redis.exceptions.NoPermissionError as error:
-                    refused.append(str(error).rstrip("."))
-        rule = self._remedy(" ".join(refused))
-        for refusal in dict.fromkeys(refused):
-            yield _lacking("push", refusal, rule, "push")
-        if not refused:
-            yield Check("push", Level.OK, "can subscribe to changes")
+        yield Check("push", Level.OK, "can subscribe to changes")
 
     def breakers(self) -> Iterator[Check]:
         """Check that the stored state was written by this release."""

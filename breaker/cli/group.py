@@ -80,7 +80,7 @@ COMMANDS: Mapping[str, Place] = {
     "serve": Place(
         "breaker.service.command",
         "serve",
-        "Serve /metrics, /healthz and /readyz over HTTP until it is stopped.",
+        "Serve /metrics, /healthz and /readyz over HTTP, until told to stop.",
         extra="service",
     ),
 }

@@ -1,4 +1,4 @@
-"""Runs the phases one after the other, and feeds the view."""
+"""Runs the phases one after the other, and keeps the view informed."""
 
 import contextlib
 import signal
@@ -12,23 +12,22 @@ from breaker.demo.picture import Note, Outcome, Picture
 from breaker.demo.plan import EVERY, Phase, Plan
 from breaker.demo.stage import Stage
 
-# Seconds between two looks at the clock, at which due jobs are enqueued.
+# How often jobs are enqueued, and how often there is a new picture.
 STEP = 0.05
-# Seconds between two pictures.
 FRAME = 0.25
 
 
 class View(Protocol):
-    """What shows the demo."""
+    """Who shows it."""
 
     def begin(self, phase: Phase) -> None:
         """A phase is being prepared."""
 
     def tell(self, note: Note) -> None:
-        """Show a note."""
+        """Something worth telling has happened."""
 
     def show(self, picture: Picture) -> None:
-        """Show a picture of the present moment."""
+        """What there is to see now."""
 
 
 def direct(plan: Plan, url: str, view: View) -> list[Outcome]:
@@ -37,7 +36,7 @@ def direct(plan: Plan, url: str, view: View) -> list[Outcome]:
     Args:
         plan: the options.
         url: a server with empty databases, without the number of one.
-        view: what shows the demo.
+        view: who shows it.
 
     Raises:
         ChildFailedError: a process of the demo failed.
@@ -79,19 +78,17 @@ def _shortages(phase: Phase) -> Iterator[float]:
 
 
 def shortage_note(plan: Plan) -> str:
-    """The note on the upstream's shortage."""
+    """What happens to the upstream."""
     return (
-        f"other clients of the same account now use up the next {plan.shortage:g} s of the allowance: "
-        "expect 429s"
+        f"others on the same account spend the next {plan.shortage:g} s of the allowance: 429"
     )
 
 
 @contextlib.contextmanager
 def _end(phase: Phase) -> Iterator[Callable[[float], bool]]:
-    """Tell whether the phase is over: after its length, or after Ctrl-C if it is endless.
+    """When the phase is over: after its length, or at Ctrl-C if it has none.
 
-    Ctrl-C then takes effect between two steps, so that no job is half enqueued and all counts
-    are right.
+    That is then heeded between two steps, so that no job is half enqueued and all counts hold.
     """
     if not phase.is_endless:
         yield lambda elapsed: elapsed >= phase.length

@@ -1,4 +1,4 @@
-"""The live view: one screen, drawn again four times a second."""
+"""The live view: one calm screen, drawn anew four times a second."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -29,14 +29,13 @@ SIGNS: dict[State, tuple[str, str]] = {
     State.DISABLED: ("○ DISABLED", "dim"),
 }
 TROUBLED = (State.OPEN, State.HALF_OPEN, State.FORCED_OPEN)
-# The largest threshold for which the errors in a row are drawn as dots.
+# Up to so many errors in a row are drawn as dots.
 DOTS = 10
-# Columns of the panel of workers.
 WORKERS_WIDTH = 34
 
 
 class LiveView:
-    """Draws the screen; a context manager, which restores the terminal at the end."""
+    """Draws the screen; as a context manager, for the terminal is given back at the end."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._plan = plan
@@ -52,12 +51,12 @@ class LiveView:
 
     def __exit__(self, *exc_info: object) -> None:
         self._live.stop()
-        # The screen is gone; print the notes, so that they stay.
+        # The screen is gone, the story stays.
         for line in self._told:
             self._console.print(line)
 
     def begin(self, phase: Phase) -> None:
-        """Show which phase is being started."""
+        """Say what is being started."""
         self._notes = []
         self._told.append(Text(f"\n{phase.title}", "bold"))
         self._course[phase] = ()
@@ -148,7 +147,7 @@ def _line(at: str, text: str, mood: Mood) -> Text:
 
 
 def sparkline(counts: Sequence[int], width: int, top: int) -> str:
-    """Draw counts as bars. If they do not fit the width, a bar is the mean of several seconds."""
+    """Counts as bars, as many seconds to a bar as it takes for all to fit."""
     each = max(1, -(-len(counts) // max(1, width)))
     groups = [counts[at : at + each] for at in range(0, len(counts), each)]
     means = [sum(group) / len(group) for group in groups]
@@ -181,8 +180,8 @@ def _content(picture: Picture, plan: Plan) -> RenderableType:
 def _without_breaker() -> list[Text]:
     return [
         Text("no breaker", "bold"),
-        Text("a job that gets a 429 is retried at once;"),
-        Text(f"after {RETRIES} retries it fails"),
+        Text("a job answered 429 is tried again at once;"),
+        Text(f"after {RETRIES} retries it has failed"),
     ]
 
 
@@ -195,17 +194,17 @@ def _state(status: Status, plan: Plan) -> list[Text]:
     elif status.pace is not None:
         first.append(f"paced at most {as_text(status.pace)} jobs/s")
     elif status.state is State.HALF_OPEN:
-        first.append("one job tries first")
+        first.append("one job goes first")
     elif status.state is State.CLOSED:
-        first.append("all workers read this queue")
+        first.append("all workers read it")
     why = f"by {status.by}: {status.reason}" if status.state in TROUBLED else ""
     return [first, _limits(status, plan), Text(why, style, no_wrap=True, overflow="ellipsis")]
 
 
 def _limits(status: Status, plan: Plan) -> Text:
-    """How near the fleet is to a trip; paced, it has no such count."""
+    """How near the fleet is to a trip; while paced there is no such count."""
     if status.pace is not None:
-        return Text("for all workers together; a 429 lowers it", no_wrap=True)
+        return Text("all workers together; a 429 slows them down", no_wrap=True)
     count = status.consecutive_errors
     dots = "●" * count + "○" * (plan.threshold - count) if plan.threshold <= DOTS else ""
     return Text.assemble("429s in a row: ", (dots, "red"), f" {count} of {plan.threshold}")
@@ -215,7 +214,7 @@ def _other(picture: Picture) -> RenderableType:
     rate = picture.last.rate(OTHER)
     tally = picture.other
     return Group(
-        Text("needs no upstream, runs on", "green"),
+        Text("needs no upstream, flows on", "green"),
         Text(f"{rate} jobs in the last second"),
         Text(),
         Text(f"{tally.waiting:,} waiting, {tally.done:,} done"),

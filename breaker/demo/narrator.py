@@ -1,4 +1,4 @@
-"""Turns transitions into notes for people, each shown once."""
+"""Turns what happens into notes for people, each told once."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,14 +17,13 @@ MOODS: dict[str, Mood] = {
 
 
 GOES_ON = {
-    "pace": "workers continue at one shared pace, which rises until the next 429",
-    "cut": "workers continue, more slowly",
-    "probe": "one job tries first",
+    "pace": "the workers go on at one pace, faster and faster until a 429 slows it down",
+    "cut": "on at the slower pace",
+    "probe": "one job goes first",
 }
-# Seconds after a change of the pace until the workers' rate shows its effect.
+# After so many seconds it shows what the workers do; so many times that is clearly above it, for
+# what they did in the last second lags behind a pace that rises.
 SETTLED = 2.0
-# A pace this many times the workers' rate no longer limits them. Less would not be certain: the
-# rate of the last second lags behind a rising pace.
 OUTPACED = 3.0
 
 
@@ -32,7 +31,7 @@ class Narrator:
     """The notes of one phase.
 
     Args:
-        started: the phase's start as a timestamp, because transitions carry the store's time.
+        started: the phase's start as a timestamp, for the transitions carry the store's time.
     """
 
     def __init__(self, started: float) -> None:
@@ -44,7 +43,7 @@ class Narrator:
         self._is_outpaced = False
 
     def notes(self, picture: Picture) -> Iterator[Note]:
-        """Yield the notes on what is new."""
+        """What is new."""
         for step in picture.transitions:
             if step.version > self._told:
                 self._told = step.version
@@ -55,8 +54,8 @@ class Narrator:
     def _of(self, step: Transition, status: Status | None) -> Iterator[Note]:
         at = step.at.timestamp()
         before, self._until = self._until, at + (step.pause or 0.0)
-        # Errors of calls that were running at the trip move its end by fractions of a second: no
-        # note for those.
+        # Errors of calls that were on their way at the trip shift its end by fractions of a
+        # second: not worth a line.
         if step.event != "extended" or self._until - before >= 1:
             recovery = status.recovery if status else ""
             text = describe(step, "cut" if self._is_cut else recovery)
@@ -64,7 +63,7 @@ class Narrator:
         self._is_cut = step.event == "cut"
 
     def _of_pace(self, picture: Picture) -> Iterator[Note]:
-        """Yield one note when the pace no longer limits the workers."""
+        """Tell once why the pace goes on rising: it is beyond what the workers do."""
         pace = picture.status.pace if picture.status else None
         if pace is None:
             self._is_outpaced = False
@@ -74,8 +73,8 @@ class Narrator:
         if not self._is_outpaced and since >= SETTLED and pace > OUTPACED * answered:
             self._is_outpaced = True
             text = (
-                f"the pace allows {as_text(pace)} jobs/s, the workers do {answered}: it no longer "
-                "limits them. The breaker closes if that lasts"
+                f"paced at {as_text(pace)} jobs/s, the workers manage {answered}: no limit any "
+                "more. It closes if that lasts"
             )
             yield Note(picture.elapsed, text, "good")
 
@@ -86,11 +85,11 @@ class Narrator:
             self._has_backlog = picture.status is not None
         elif self._has_backlog and waiting <= len(picture.workers):
             self._has_backlog = False
-            yield Note(picture.elapsed, "recovered: the backlog is done", "good")
+            yield Note(picture.elapsed, "recovered: the backlog is worked off", "good")
 
 
 def describe(step: Transition, how: str) -> str:
-    """A transition in one line; `how` it recovers: pace, probe or resume, or cut after a cut."""
+    """A transition in one line; `how` it recovers: by pace, probe, resume, or on after a cut."""
     by = f" by {step.by}" if step.by else ""
     match step.event:
         case "tripped":
@@ -103,12 +102,12 @@ def describe(step: Transition, how: str) -> str:
             pause = f". Paused {step.pause:g} s, until {until(step)}" if step.pause else ""
             return f"a 429{by}: {step.reason}{pause}"
         case "closed":
-            return f"CLOSED{by}: {step.reason}; all workers read the queue again"
+            return f"CLOSED{by}: {step.reason}; all workers are back on it"
         case _:
             return f"{step.event}{by}: {step.reason}"
 
 
 def until(step: Transition) -> str:
-    """The time of day at which a pause ends."""
+    """When a pause ends, as a clock shows it."""
     end = step.at.timestamp() + (step.pause or 0.0)
     return datetime.fromtimestamp(end, UTC).astimezone().strftime("%H:%M:%S")

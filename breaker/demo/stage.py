@@ -1,6 +1,7 @@
-"""One phase as it runs: its upstream, its fleet, its jobs, and the counts of all three.
+"""One phase, live: its upstream, its fleet, the jobs that come in, and what is seen of them.
 
-Each phase has its own upstream, fleet and database, so that nothing is counted twice.
+Each phase has an upstream, a fleet and a database of its own, so that nothing of one is counted
+in the other.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ class Stage:
     Args:
         plan: the options.
         phase: which part of the run.
-        url: an empty database.
+        url: a database with nothing in it.
     """
 
     def __init__(self, plan: Plan, phase: Phase, url: str) -> None:
@@ -83,11 +84,11 @@ class Stage:
             self._other.enqueue(other_work, {})
 
     def spend_ahead(self) -> None:
-        """Let other clients use up the allowance of the shortage."""
+        """Let others spend the allowance of the shortage."""
         fetch(f"{self._upstream}/spend-ahead?seconds={self._plan.shortage}", "POST")
 
     def look(self) -> Picture:
-        """Take a picture of the present moment.
+        """See what there is to see.
 
         Raises:
             ChildFailedError: a process has ended by itself.
@@ -144,11 +145,11 @@ class Stage:
             for child in self._children:
                 child.check()
             if time.monotonic() > deadline:
-                raise ChildFailedError(f"the workers did not start within {START:g} s")
+                raise ChildFailedError("the workers do not come up")
             time.sleep(0.02)
 
     def _ask_breaker(self) -> None:
-        """Read status and history; keep the last answer if the store is too busy to reply."""
+        """A store too busy to answer in time is no reason to end: the last answer stays."""
         if self._breaker:
             with contextlib.suppress(StoreUnavailable):
                 self._status = self._breaker.status()
@@ -173,7 +174,7 @@ class Course:
         self._begun: dict[tuple[str, str], int] = {}
 
     def add(self, elapsed: float, calls: Calls, begun: dict[bytes, bytes]) -> None:
-        """Note the counts; after each full second keep the difference."""
+        """Note the counts; with each second that has passed, keep what it brought."""
         if elapsed < len(self.seconds) + 1:
             return
         counts = {_worker_and_queue(key): int(count) for key, count in begun.items()}
@@ -193,7 +194,7 @@ def _worker_and_queue(key: bytes) -> tuple[str, str]:
 
 
 class Paused:
-    """Counts what happened while the queue was paused, from one look to the next."""
+    """What happened while the queue was seen paused, from one look to the next."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -210,7 +211,7 @@ class Paused:
 
 
 class Recovering:
-    """Counts what happened while the breaker was half-open, from one look to the next."""
+    """What happened while the breaker was seen half-open, from one look to the next."""
 
     def __init__(self) -> None:
         self.limited = 0
@@ -218,7 +219,7 @@ class Recovering:
         self._before: int | None = None
 
     def see(self, status: Status, limited: int) -> None:
-        """Add the calls since the last look, if the breaker was half-open then."""
+        """Add what has come since the last look, if that saw it half-open."""
         if self._before is not None:
             self.limited += limited - self._before
         is_recovering = status.state is State.HALF_OPEN

@@ -4,8 +4,11 @@ import math
 
 from breaker.machine.commit import clear_count
 from breaker.machine.row import Reply, Row
-from breaker.machine.transition import close, step
-from breaker.pacing import LONGEST_WAIT
+
+# Milliseconds for which the reply to an acquire is kept for its repeat.
+SLOT_KEPT = 10_000
+# Marks it: the permit's own report comes under the same id.
+SLOT = "slot "
 
 
 def take_probe(b: Row) -> Reply:
@@ -18,13 +21,13 @@ def take_probe(b: Row) -> Reply:
     return {"granted": True}
 
 
-def take_slot(b: Row, patience: float, *, is_in_turn: bool) -> Reply:
+def take_slot(b: Row, patience: float, turn: float) -> Reply:
     """The next slot of the shared schedule, or a place in the line."""
-    granted, wait = b.pace.take(b.now, patience, in_turn=is_in_turn)
+    told = b.pace.take(b.now, patience, turn)
     b.is_news = b.pace.has_risen(b.now)
     b.is_dirty = True
-    in_turn = not granted and wait < LONGEST_WAIT
-    return {"granted": granted, "wait_ms": math.ceil(wait), "in_turn": in_turn}
+    in_turn = told.turn or False
+    return {"granted": told.granted, "wait_ms": math.ceil(told.wait), "in_turn": in_turn}
 
 
 def prove_pace(b: Row) -> bool:
@@ -34,11 +37,3 @@ def prove_pace(b: Row) -> bool:
         clear_count(b)
     b.is_dirty = True
     return is_first
-
-
-def close_if_calm(b: Row) -> None:
-    """A pace that holds no job back guards nothing."""
-    b.is_dirty = True
-    if b.pace.is_calm(b.now):
-        close(b)
-        step(b, "closed", "the pace holds no job back any more")

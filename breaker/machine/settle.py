@@ -59,12 +59,20 @@ def _settle_ended_pause(b: Row) -> None:
         recover(b, ORDER_OVER if was_ordered else PAUSE_OVER)
     elif was_ordered:
         end_order(b)
-    else:
-        _settle_idle(b)
+    elif b.state == "half-open":
+        _settle_recovery(b)
 
 
-def _settle_idle(b: Row) -> None:
-    idle = b.now - max(b.clock, b.opened_at)
-    if b.state == "half-open" and idle >= b.settings["forget_after_ms"]:
-        close(b)
-        step(b, "closed", "no job came while recovering", by="")
+def _settle_recovery(b: Row) -> None:
+    forget_after = b.settings["forget_after_ms"]
+    if b.settings["recovery"] == "pace":
+        if b.pace.is_over(b.now, forget_after):
+            b.pace.end(b.now)
+            _end_recovery(b, "the pace no longer limits the fleet")
+    elif b.now - max(b.clock, b.opened_at) >= forget_after:
+        _end_recovery(b, "no job came while recovering")
+
+
+def _end_recovery(b: Row, reason: str) -> None:
+    close(b)
+    step(b, "closed", reason, by="")

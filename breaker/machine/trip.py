@@ -55,7 +55,7 @@ def trip(b: Row, reason: str, kind: str) -> None:
     b.put(trips=b.trips + 1)
     if b.settings["mode"] != "shadow":
         if b.settings["recovery"] == "pace":
-            b.pace.trip(b.now, ms)
+            b.pace.trip(b.now, ms, is_anew=b.state != "half-open")
         open_for(b, "tripped", ms, reason, more)
         return
     b.put(epoch=b.epoch + 1, reason=reason, by=b.call.who, shadow_until=b.now + ms)
@@ -63,10 +63,16 @@ def trip(b: Row, reason: str, kind: str) -> None:
     step(b, "tripped", reason, more | {"pause_ms": ms, "shadow": 1})
 
 
-def hold_back(b: Row, event: str, reason: str, more: Mapping[str, Any] | None = None) -> None:
-    """Jobs start at a pace without a pause before it."""
-    b.put(epoch=b.epoch + 1, state="half-open", reason=reason, by=b.call.who)
+def go_paced(b: Row, event: str, reason: str, more: Mapping[str, Any] | None = None) -> None:
+    """Jobs start at a pace without a pause before it, and without a trip."""
+    b.put(state="half-open", reason=reason, by=b.call.who)
     step(b, event, reason, more)
+
+
+def hold_back(b: Row, event: str, reason: str, more: Mapping[str, Any] | None = None) -> None:
+    """The same as an epoch of its own: errors of jobs that started before it do not count again."""
+    b.put(epoch=b.epoch + 1)
+    go_paced(b, event, reason, more)
 
 
 def cut(b: Row) -> None:

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from breaker.machine.commit import answer, clear_count, commit, remember
+from breaker.machine.headers import adjust_pace, allowed_rates, begin_pace
 from breaker.machine.order import lift, order, replaced
-from breaker.machine.recovery import close_if_calm, prove_pace, take_probe, take_slot
+from breaker.machine.recovery import SLOT, SLOT_KEPT, prove_pace, take_probe, take_slot
 from breaker.machine.row import Call, Reply, Row
 from breaker.machine.run import add_to_run, is_current, weigh_success
 from breaker.machine.settings import apply_settings, enter
 from breaker.machine.settle import settle
 from breaker.machine.transition import close, free_lease, set_pause, step
-from breaker.machine.trip import asked_ms, cut, extend, hold_back, trip
+from breaker.machine.trip import asked_ms, cut, extend, trip
 from breaker.machine.view import brief, view
 
 SHARED = ("token", "channel", "who", "declares")
@@ -33,21 +34,19 @@ class Machine(Row):
     # -- workers
 
     def acquire(
-        self, now: int, call: Call, patience_ms: float, in_turn: str, share: float | str
+        self, now: int, call: Call, patience_ms: float, in_turn: float | str, share: float | str
     ) -> Reply:
         """Leave to run one job."""
-        if (reply := enter(self, now, call)) is not None:
+        if (reply := enter(self, now, call, SLOT + call.token)) is not None:
             return reply
         if share != "" and self.settings["recovery"] == "pace":
             self.pace.learn(float(share), now)
             self.is_dirty = True
-        if self.is_paced:
-            close_if_calm(self)
         said: Reply = {"granted": True}
         is_slot = self.is_paced
         is_probe = self.state_now == "half-open" and self.settings["recovery"] == "probe"
         if is_slot:
-            said = take_slot(self, float(patience_ms), is_in_turn=in_turn == "1")
+            said = take_slot(self, float(patience_ms), float(in_turn or 0))
         elif is_probe:
             said = take_probe(self)
         elif self.is_paused:
@@ -55,7 +54,10 @@ class Machine(Row):
         is_unproven = is_slot and self.pace.proven == 0
         said["probe"] = said["granted"] and (is_probe or is_unproven)
         commit(self)
-        return answer(self, brief(self) | said)
+        reply = answer(self, brief(self) | said)
+        if is_slot or share != "":
+            self.seen[SLOT + call.token] = (self.now + SLOT_KEPT, call.token, reply)
+        return reply
 
     def rate_limit_error(  # noqa: PLR0917 - as many as the script has
         self,
@@ -117,48 +119,44 @@ class Machine(Row):
             return reply
         changed = False
         if not self.is_paused and is_current(self, permit_incarnation, permit_epoch):
-            changed = self._went_through(permit_epoch, permit_run)
+            changed = self._went_through(permit_run)
         is_dirty = self.is_dirty
         commit(self)
         said = brief(self) | {"changed": changed}
         return remember(self, call.token, said) if is_dirty else answer(self, said)
 
-    def _went_through(self, permit_epoch: int | str, permit_run: int | str) -> bool:
+    def _went_through(self, permit_run: int | str) -> bool:
         if self.is_paced:
-            changed = prove_pace(self)
-            if permit_epoch == "":
-                close_if_calm(self)
-            return changed
+            return prove_pace(self)
         if self.state == "half-open":
             close(self)
             step(self, "closed", "a job went through")
             return True
         return self.count > 0 and weigh_success(self, permit_run)
 
-    def observe(
-        self, now: int, call: Call, left: float, limit: float, resets_in_ms: int
+    def observe(  # noqa: PLR0917 - as many as the script has
+        self,
+        now: int,
+        call: Call,
+        left: float,
+        limit: float,
+        resets_in_ms: int,
+        refill: float | str = "",
     ) -> Reply:
-        """The upstream's headers tell how much is left."""
+        """The upstream's headers say how much is left."""
         if (reply := enter(self, now, call, call.token)) is not None:
             return reply
-        is_pacing = self.settings["recovery"] == "pace" and self.settings["mode"] != "shadow"
+        low, top = allowed_rates(float(left), float(limit), resets_in_ms, float(refill or 0))
+        may_pace = self.settings["recovery"] == "pace" and self.settings["mode"] != "shadow"
         changed = False
-        if is_pacing and not self.disabled and not self.is_paused:
-            changed = self._slow_down_early(float(left), float(limit), resets_in_ms)
+        if self.is_paced:
+            changed = adjust_pace(self, low, top, resets_in_ms)
+        elif may_pace and self.state_now == "closed":
+            reason = f"{float(left):.0f} calls left for {resets_in_ms / 1000:.0f} s"
+            changed = begin_pace(self, low, top, resets_in_ms, reason)
         commit(self)
         said = brief(self) | {"changed": changed}
         return remember(self, call.token, said) if changed else answer(self, said)
-
-    def _slow_down_early(self, left: float, limit: float, resets_in_ms: int) -> bool:
-        low = max(left, 1.0) * 1000.0 / resets_in_ms
-        if self.is_paced and self.pace.rate(self.now) <= 1.1 * low:
-            return False
-        top = max(low, (limit - left) * 1000.0 / resets_in_ms)
-        self.pace.hold(self.now, low, top, resets_in_ms)
-        self.put(opened_at=self.now)
-        hold_back(self, "paced", f"{left:.0f} calls left for {resets_in_ms / 1000:.0f} s")
-        clear_count(self)
-        return True
 
     def release(self, now: int, call: Call, permit_id: str) -> Reply:
         """A permit is given back without a result."""

@@ -29,9 +29,10 @@ def brief(b: Row) -> Reply:
         seen["resumes_in_ms"] = b.left
     if b.is_paced:
         seen |= {"pace": as_rate(b.pace.rate(b.now)), "told": as_rate(b.pace.told)}
+        seen |= {"held": True} if b.pace.proven > b.now else {}
     is_recovering = seen["state"] in ("open", "half-open")
     if b.settings.get("recovery") == "pace" and is_recovering and b.pace.is_new:
-        seen["asks"] = b.trips
+        seen["asks"] = b.pace.round
     return seen
 
 

@@ -41,13 +41,13 @@ class Turn:
     Attributes:
         at: monotonic seconds.
         told: the pace by which it was given.
-        is_expected: the store keeps slots near that time for callers in line.
+        number: names the turn to the store, which keeps its slot for it; 0 if the line is full.
         reply: the store's reply.
     """
 
     at: float
     told: float
-    is_expected: bool
+    number: int
     reply: Reply
 
 
@@ -133,11 +133,11 @@ class Line:
         if "pace" not in reply:
             return None
         if reply["granted"]:  # should the slot be revoked, the caller is next
-            return Turn(now, reply["told"], True, reply)
+            return Turn(now, reply["told"], int(reply["in_turn"]), reply)
         wait = reply["wait_ms"] / 1000
         if not reply["in_turn"]:
             wait *= 1 - self.random() / 2
-        return Turn(now + wait, reply["told"], reply["in_turn"], reply)
+        return Turn(now + wait, reply["told"], int(reply["in_turn"]), reply)
 
     def _until(self, turn: Turn) -> float:
         """Seconds until a turn comes, which is sooner if the pace has risen since."""

@@ -2,31 +2,54 @@
 
 from collections import deque
 
-# Seconds between two marks, and how many are kept.
-EACH, KEPT = 1.0, 11
-# A burst of a moment is not what was delivered in the long run: seconds that it is spread over.
+# Seconds between two marks.
+EACH = 1.0
+# Marks that are kept: they span ten seconds.
+KEPT = 11
+# Seconds: a rate is averaged over at least this long, so that a short burst does not look like a
+# sustained rate.
 SHORTEST = 3.0
+
+Asked = tuple[str, int]
 
 
 class Meter:
     """Counts successes, and marks the count now and then while the queue runs.
 
     Attributes:
-        done: how many successes there were. Whoever has one adds it.
-        told_for: the trip for which the fleet has been told of this: its incarnation and number.
+        done: how many successes there were. The caller of each adds it.
+        told_for: the recovery for which this process has reported its rate: the state's
+            incarnation, and the number of the request.
     """
 
-    __slots__ = ("_marks", "done", "told_for")
+    __slots__ = ("_claims", "_marks", "done", "told_for")
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque(maxlen=KEPT)
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, as in a child process: the parent tells of its own."""
+        """Begin anew, as in a child process: the parent reports its own."""
         self.done = 0
-        self.told_for: tuple[str, int] | None = None
+        self.told_for: Asked | None = None
+        self._claims: dict[Asked, object] = {}
         self._marks.clear()
+
+    def claim(self, asked: Asked) -> bool:
+        """Take it on to report the rate. True for one of all the threads and tasks that try."""
+        if asked == self.told_for:
+            return False
+        mine = object()
+        # One step, which no other thread can interrupt.
+        is_mine = self._claims.setdefault(asked, mine) is mine
+        if is_mine:
+            self._claims, self.told_for = {asked: mine}, asked
+        return is_mine
+
+    def unclaim(self, asked: Asked) -> None:
+        """The report did not reach the store: another one is to make it."""
+        self._claims.pop(asked, None)
+        self.told_for = None
 
     def mark(self, now: float) -> None:
         """The queue runs; in monotonic seconds. After a pause it begins anew."""

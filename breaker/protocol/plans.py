@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from breaker import forking
-from breaker.classify import Allowance, allowance
+from breaker.classify import Allowance, allowance, rate_limit
 from breaker.errors import BreakerOpen, ConfigurationError
 from breaker.model import Grant, Status, Transition
 from breaker.protocol import wire
@@ -31,6 +31,8 @@ from breaker.settings import (
 SCARCE = 0.1
 # ... or this many calls, if the limit is unknown.
 FEW = 10
+# A pace that is held at less than what is allowed by now, divided by this, may go faster.
+FAR_BELOW = 1.5
 ERROR_ID_LENGTH = 500
 # Characters of an operator's reason or name.
 WORDS_LENGTH = 500
@@ -115,22 +117,30 @@ class Plans:
     def _ask_for_leave(
         self, permit_id: str, left: float, turn: Turn | None
     ) -> Generator[Request, Any, Leave]:
-        """Ask the store; report to it, once for each trip, what this process had delivered."""
+        """Ask the store; report to it, once for each recovery, what this process had delivered."""
         known = self.line.known()
         patience = max(0.0, left) if known else min(max(0.0, left), LONGEST_BLIND)
         last = known or self.asker.last_reply
-        # If the store lost its state, trip numbers restart at 1: compare the incarnation too.
-        asks = (last["incarnation"], last["asks"]) if "asks" in last else self.meter.told_for
-        is_news = asks != self.meter.told_for
-        reply: Leave = yield from self._report(
-            "acquire",
-            permit_id,
-            patience_ms=to_ms(min(patience, LONGEST)),
-            in_turn="1" if turn and turn.is_expected else "",
-            share=f"{self.meter.per_second():.6g}" if is_news else "",
-        )
-        if "is_local" not in reply:
-            self.meter.told_for = asks
+        # If the store lost its state, its numbers restart at 1: compare the incarnation too.
+        asks = (last["incarnation"], last["asks"]) if "asks" in last else None
+        # Claimed before the command is sent: the other tasks of this process ask meanwhile.
+        is_mine = asks is not None and self.meter.claim(asks)
+        reply: Leave = {"is_local": True}
+        try:
+            reply = yield from self._report(
+                "acquire",
+                permit_id,
+                seen=permit_id,
+                patience_ms=to_ms(min(patience, LONGEST)),
+                in_turn=turn.number if turn and turn.number else "",
+                share=f"{self.meter.per_second():.6g}" if is_mine else "",
+            )
+        except GeneratorExit:
+            reply = {}  # cancelled, and the command may have been carried out
+            raise
+        finally:
+            if asks is not None and is_mine and "is_local" in reply:
+                self.meter.unclaim(asks)
         return reply
 
     def _look_at_turn(self, place: Place) -> Generator[Request, Any, None]:
@@ -242,11 +252,10 @@ class Plans:
     def observe(self, response: Any) -> Generator[Request, Any, bool]:
         """Learn from a response's headers; the store is told only of what is scarce."""
         found = allowance(response)
-        if found is None or not is_scarce(found):
-            return False
+        if found is None or not is_scarce(found) or rate_limit(response) is not None:
+            return False  # what a rate limit error says, its report says better
         known = self.line.known()
-        wanted = max(found.remaining, 1.0) / found.resets_in
-        if known and (known["paused"] or known.get("pace", math.inf) <= wanted):
+        if known and (known["paused"] or _is_kept_to(found, known)):
             return False
         token = new_token()
         reply: Changed = yield from self._report(
@@ -256,6 +265,7 @@ class Plans:
             left=f"{found.remaining:.6g}",
             limit=f"{found.limit or 0:.6g}",
             resets_in_ms=to_ms(found.resets_in),
+            refill=f"{found.refill or 0:.6g}",
         )
         return bool(reply.get("changed"))
 
@@ -384,6 +394,13 @@ def _check_words(what: str, given: object) -> None:
 def is_scarce(found: Allowance) -> bool:
     """Whether so little is left that it is time to slow down."""
     return found.remaining <= (found.limit * SCARCE if found.limit else FEW)
+
+
+def _is_kept_to(found: Allowance, known: Reply) -> bool:
+    """Whether the fleet goes as fast as it may already, so that the store need not be told."""
+    pace = known.get("pace", math.inf)
+    is_far_below = "held" in known and pace * FAR_BELOW < found.rate
+    return pace <= found.rate and not is_far_below
 
 
 def _check_duration(what: str, given: object) -> None:

@@ -21,6 +21,7 @@ class Reply(TypedDict, total=False):
     listeners: int
     pace: float
     told: float
+    held: bool
     asks: int
     transitions: list[dict[str, Any]]
     event_lost: str
@@ -73,7 +74,7 @@ class Leave(Reply, total=False):
 
     granted: bool
     wait_ms: float
-    in_turn: bool
+    in_turn: int
     probe: bool
 
 

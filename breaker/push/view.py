@@ -31,6 +31,7 @@ _FLEETING = frozenset(
         "lease_left_ms",
         "pace",
         "told",
+        "held",
         "asks",
         "opened_at",
         "trip_id",

@@ -1,43 +1,75 @@
 -- @include slots
--- An error while the fleet is paced: slow down.
+-- An error while the fleet is paced: slow down. breaker/pacing/cut.py states the same rules and
+-- explains them.
 
-local RISE, RISE_CALLS = 10000, 150
-local COSTS, COSTS_MOST = 20, 300000
-local IS_LESS, LASTING = 0.7, 5000
-local TELLING, TELLING_CALLS, RESTED = 1000, 10, 0.25
+-- A cut uses the rate that was delivered since the last one, if there was so much to measure:
+-- milliseconds of work, and calls.
+local TELLING = 1000
+local TELLING_CALLS = 10
+-- Share of the working time by which the pause before may count as work.
+local RESTED = 0.25
+-- Factors: the rate rises to this much of what was delivered, or of the rate at the error.
+local ABOVE_DELIVERED = 1.05
+local BELOW_ERROR = 0.85
+-- Factors: and it begins at this much of what was delivered, or of the rate at the error.
+local BELOW_DELIVERED = 0.95
+local LEAST_LEFT = 0.5
+-- Share of the rate that each cut takes away which came too early to measure, growing by as much
+-- with each one in a row, down to LEAST_LEFT.
+local FIRST_LOSS = 0.05
+local FURTHER_LOSS = 0.15
+-- Share of the time: if more went unused, it was not the pace that limited the fleet.
+local UNUSED = 1 / 3
+-- Milliseconds: a rate that was delivered for so long is remembered.
+local LASTING = 5000
+-- Share of the best remembered rate: below it, the upstream allows less than recently, and the
+-- rate rises quickly.
+local RECENT = 0.7
+-- Pauses and milliseconds: an error that cost a pause is not risked again for this many times its
+-- length, at most for so long.
+local COSTS = 20
+local MOST_COSTS = 300000
+
+local function pace_go_by(p, delivered, rate)
+  p.early = 0
+  p.top = math.max(ABOVE_DELIVERED * delivered, BELOW_ERROR * rate)
+  p.low = math.max(BELOW_DELIVERED * delivered, LEAST_LEFT * rate)
+end
+
+local function pace_next_rise(p, now, pause)
+  local best = pace_best(p, now)
+  if best == 0 or p.top < RECENT * best then
+    return QUICK_RISE
+  end
+  return math.max(USUAL_RISE, RISE_CALLS * 1000 / p.top, math.min(MOST_COSTS, COSTS * pause))
+end
 
 local function pace_slow_down(p, now, pause)
-  pace_note_unused(p, now)
-  local rate = pace_rate(p, now)
-  local calls = p.given - math.max(0, p.slot - now) * rate / 1000
+  local rate, calls = pace_rate(p, now), p.given
   local gone = math.max(1, now - p.began)
   local busy = gone - p.idle
-  if p.idle > gone / 3 then
+  if p.idle > gone * UNUSED then
     rate = math.min(rate, 2000 * math.max(1, calls) / gone)
   end
   if busy >= TELLING and calls >= TELLING_CALLS then
     local rested = math.min(p.paused, busy * RESTED)
     local delivered = math.min(rate, calls * 1000 / (busy + rested))
-    p.early = 0
-    p.top = math.max(1.05 * delivered, 0.85 * rate)
-    p.low = math.max(0.95 * delivered, rate / 2)
+    pace_go_by(p, delivered, rate)
     if busy >= LASTING then
       pace_remember(p, delivered, now)
     end
   else
     p.early = p.early + 1
-    p.top, p.low = rate, rate * math.max(0.5, 0.95 - 0.15 * p.early)
+    local kept = 1 - FIRST_LOSS - FURTHER_LOSS * p.early
+    p.top, p.low = rate, rate * math.max(LEAST_LEFT, kept)
   end
   p.top, p.low = math.max(p.top, SLOWEST), math.max(p.low, SLOWEST)
   p.is_new = 0
-  local best = pace_best(p, now)
-  local is_less = best == 0 or p.top < IS_LESS * best
-  local costs = math.min(COSTS_MOST, COSTS * pause)
-  local usual = math.max(RISE, RISE_CALLS * 1000 / p.top, costs)
-  p.rise = is_less and QUICK_RISE or usual
+  p.rise = pace_next_rise(p, now, pause)
 end
 
 local function pace_cut(p, now, pause)
+  pace_take_back(p, now, false)
   if p.proven > 0 then
     pace_slow_down(p, now, pause)
   else
@@ -48,6 +80,6 @@ local function pace_cut(p, now, pause)
     wait = 1000 / p.low
   end
   p.paused = pause
-  pace_begin(p, now + wait)
+  pace_begin(p, now, wait)
   return wait
 end

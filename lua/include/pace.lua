@@ -1,21 +1,48 @@
--- How fast a recovering breaker lets jobs go: one schedule for the whole fleet. What it is, and
--- why, is told in breaker/pacing.py, which states the same rules; a test holds the two equal.
--- Milliseconds, and calls per second.
+-- The rate of a recovering fleet, and what is known about the upstream. breaker/pacing/pace.py
+-- states the same rules and explains them; a test holds the two equal.
+-- Times are milliseconds, rates are calls per second.
 
-local SLOWEST, UNKNOWN = 1 / 60, 1
-local QUICK_RISE, FIRST_RISE = 3000, 1000
-local STEEP, LINGER, DOUBLING, DOUBLINGS = 2, 1.5, 600, 7
+-- Calls per second: the pace never falls below this.
+local SLOWEST = 1 / 60
+-- Calls per second: the pace of a fleet about which nothing is known.
+local UNKNOWN = 1
+-- Milliseconds: how long the rate takes from `low` to `top` after a trip.
+local FIRST_RISE = 1000
+-- Milliseconds: the same while less gets through than recently.
+local QUICK_RISE = 3000
+-- Milliseconds: the same as a rule.
+local USUAL_RISE = 10000
+-- Calls: a usual rise is never shorter than this many calls at `top`.
+local RISE_CALLS = 150
+-- Rises: from one rise until this many, the rate grows by 1 + STEEP * x^3; then it doubles.
+local LINGER = 1.5
+local STEEP = 2
+-- Doublings in the length of one rise, once the rate doubles.
+local DOUBLINGS = 7
+-- Milliseconds: the rate never doubles faster than this.
+local DOUBLING = 600
+-- Milliseconds: a remembered rate fades by half in this time.
 local BEST_HALVES = 60000
-local FIRST_SILENCE, USUAL_SILENCE = 250, 5000
-local USUAL_MISSES, LONGER_SILENCE, LONGEST_SILENCE = 12, 500, 60000
-local RELAPSE = 600000
+-- Milliseconds without a job after one rate limit error before any success; each further error
+-- doubles this, up to USUAL_SILENCE.
+local FIRST_SILENCE = 250
+local USUAL_SILENCE = 5000
+-- Rate limit errors in a row: from then on each adds LONGER_SILENCE, up to LONGEST_SILENCE. A long
+-- outage then costs few jobs, and its end is noticed within a tenth of its length.
+local USUAL_MISSES = 12
+local LONGER_SILENCE = 500
+local LONGEST_SILENCE = 60000
 
 -- The numbers in the state hash's `pace`, in this order, with what they are at first.
 local PACE = {
-  'top', UNKNOWN, 'low', UNKNOWN, 'rise', FIRST_RISE, 'slot', 0, 'line', 0, 'told', 0, 'began', 0,
-  'proven', 0, 'given', 0, 'idle', 0, 'paused', 0, 'misses', 0, 'early', 0, 'best', 0, 'best_at', 0,
-  'delivered', 0, 'is_new', 0, 'calm_from', 0, 'calm_idle', 0, 'calm_at', 0, 'relapses', 0,
+  'top', UNKNOWN, 'low', UNKNOWN, 'rise', FIRST_RISE, 'slot', 0, 'turns', 0, 'told', 0,
+  'began', 0, 'proven', 0, 'given', 0, 'idle', 0, 'paused', 0, 'misses', 0, 'early', 0, 'best', 0,
+  'best_at', 0, 'delivered', 0, 'is_new', 0, 'calm_from', 0, 'calm_idle', 0, 'calm_at', 0,
+  'relapses', 0, 'called', 0, 'round', 0, 'quiet_from', 0,
 }
+
+-- Those of them that are moments: they move along when the store's clock is set back.
+local PACE_MOMENTS = {'slot', 'began', 'proven', 'best_at', 'calm_from', 'calm_at', 'quiet_from'}
 
 local function pace_read(text)
   local next_number, p = string.gmatch(text, '%S+'), {}
@@ -40,6 +67,8 @@ local function doubled(base, times)
   local whole = math.min(60, math.floor(times))
   return base * 2 ^ whole * (1 + math.min(1, times - whole))
 end
+
+-- The rate.
 
 local function pace_silence(p)
   if p.misses == 0 then
@@ -72,22 +101,50 @@ local function pace_rate_at(p, at)
   return math.min(p.low, hesitant)
 end
 
+-- Slots up to now that no worker took count as idle, even before pace_keep_up() notes them.
 local function pace_rate(p, now)
   return pace_rate_at(p, p.proven > 0 and math.min(now, p.slot) or now)
 end
 
-local function pace_trip(p, now, pause)
-  local is_relapse = p.calm_at > 0 and now >= p.calm_at and now - p.calm_at < RELAPSE
-  p.relapses = is_relapse and p.relapses + 1 or 0
-  p.top, p.low, p.rise = UNKNOWN, UNKNOWN, FIRST_RISE
-  p.delivered, p.is_new, p.paused = 0, 1, pause
-  p.misses, p.early = 1, 0
+-- The rate by which turns are given: a hesitant rate does not last.
+local function pace_promise(p, now)
+  return p.proven > 0 and pace_rate(p, now) or p.low
 end
 
-local function pace_begin(p, at)
-  p.slot, p.began, p.calm_from = at, at, at
-  p.line, p.proven, p.given, p.idle, p.calm_idle = 0, 0, 0, 0, 0
-  p.told = p.low
+-- Time.
+
+local function pace_stand_still(p, now, unused)
+  p.slot = math.max(p.slot, now)
+  p.idle = p.idle + unused
+  if p.proven > 0 and p.proven <= now then
+    p.proven = math.min(now, p.proven + unused)
+  end
+end
+
+-- Notes the slots that went unused until now: their turns have passed.
+local function pace_keep_up(p, now)
+  local unused = now - p.slot
+  if unused > 0 then
+    local passed = unused * pace_rate_at(p, p.slot) / 1000
+    p.called = math.min(p.turns, p.called + passed)
+    p.calm_idle = p.calm_idle + unused
+    pace_stand_still(p, now, unused)
+  end
+end
+
+-- Goes on after an operator's pause, in which no slot could be used and no turn passed.
+local function pace_thaw(p, now)
+  pace_stand_still(p, now, math.max(0, now - p.slot))
+  p.calm_from, p.calm_idle = now, 0
+end
+
+-- Moves every moment: the store's clock was set back.
+local function pace_shift(p, ms)
+  for _, field in ipairs(PACE_MOMENTS) do
+    if p[field] > 0 then
+      p[field] = p[field] + ms
+    end
+  end
 end
 
 local function pace_best(p, now)
@@ -96,41 +153,4 @@ end
 
 local function pace_remember(p, delivered, now)
   p.best, p.best_at = math.max(pace_best(p, now), delivered), now
-end
-
-local function pace_learn(p, share, now)
-  if p.is_new == 0 or share <= 0 then
-    return
-  end
-  p.delivered = p.delivered + share
-  p.top = math.max(p.delivered, SLOWEST)
-  p.low = math.max(p.top / 2, SLOWEST)
-  p.told = math.min(p.told, p.low)
-  pace_remember(p, p.delivered, now)
-end
-
-local function pace_hold(p, now, low, top, ms)
-  p.top, p.low, p.rise = math.max(top, SLOWEST), math.max(low, SLOWEST), QUICK_RISE
-  p.is_new, p.misses, p.paused = 0, 0, 0
-  pace_begin(p, now)
-  p.proven = now + ms
-end
-
--- The store's clock was set: every moment of the schedule moves with it.
-local function pace_shift(p, ms)
-  for _, field in ipairs({'slot', 'line', 'began', 'proven', 'best_at', 'calm_from', 'calm_at'}) do
-    if p[field] > 0 then
-      p[field] = p[field] + ms
-    end
-  end
-end
-
--- Time under an operator's pause is not time in which slots went unused.
-local function pace_thaw(p, now)
-  local unused = math.max(0, now - p.slot)
-  p.slot, p.calm_from, p.calm_idle = math.max(p.slot, now), now, 0
-  p.idle = p.idle + unused
-  if p.proven > 0 and p.proven <= now then
-    p.proven = math.min(now, p.proven + unused)
-  end
 end

@@ -1,5 +1,10 @@
 -- @include run
--- Half-open: who may go, by the recovery that is set.
+-- Half-open: which job may go, by the recovery that is set.
+
+-- Units of the allowance that a job takes.
+local COST = 1
+-- Milliseconds for which the reply to an acquire is kept for its repeat.
+local SLOT_KEPT = 10000
 
 local function take_probe(b)
   if b.row.lease_id == b.token then
@@ -12,12 +17,12 @@ local function take_probe(b)
   return true
 end
 
-local function take_slot(b, patience_ms, in_turn)
+local function take_slot(b, patience_ms, turn)
   local p = pace_of(b)
-  local granted, wait = pace_take(p, b.now, patience_ms, in_turn)
+  local granted, wait, own = pace_take(p, b.now, patience_ms, turn, COST)
   b.is_news = b.is_news or pace_has_risen(p, b.now)
   put_pace(b)
-  return granted, math.ceil(wait), not granted and wait < LONGEST_WAIT
+  return granted, math.ceil(wait), own > 0 and own
 end
 
 -- The first success of an epoch starts the rise. Returns whether this was it.
@@ -28,14 +33,4 @@ local function prove_pace(b)
   end
   put_pace(b)
   return is_first
-end
-
--- A pace that holds nobody back guards nothing.
-local function close_if_calm(b)
-  local is_calm = pace_is_calm(pace_of(b), b.now)
-  put_pace(b)
-  if is_calm then
-    close(b)
-    step(b, 'closed', {reason = 'the pace holds no job back any more'})
-  end
 end

@@ -85,10 +85,16 @@ local function declare(b)
   apply_settings(b, false)
 end
 
+-- Marks the kept reply to an acquire: the permit's own report comes under the same id.
+local SLOT = 'slot '
+
 -- What a repeat of a report or an order is answered; nil if this is not a repeat.
 local function repeated(b)
   if not b.seen or b.row.incarnation == nil then
     return nil
+  elseif string.sub(b.seen, 1, #SLOT) == SLOT then
+    local own = SLOT .. b.token
+    return string.sub(b.seen, 1, #own) == own and string.sub(b.seen, #own + 1) or nil
   end
   local is_same = string.sub(b.seen, 1, #b.token) == b.token
   local kept = is_same and string.sub(b.seen, #b.token + 1) or ''

@@ -38,12 +38,23 @@ local function is_over(b, field)
   return num(b, field) > 0 and not is_ahead(b, field)
 end
 
--- A recovery that no job has used for `forget_after` is over.
-local function settle_idle(b)
-  local idle = b.now - math.max(num(b, 'clock'), num(b, 'opened_at'))
-  if b.row.state == 'half-open' and not is_paused(b) and idle >= num(b, 'forget_after_ms') then
-    close(b)
-    step(b, 'closed', {reason = 'no job came while recovering', by = ''})
+local function end_recovery(b, reason)
+  close(b)
+  step(b, 'closed', {reason = reason, by = ''})
+end
+
+-- A recovery is over when its pace limits nothing any more, or when no job used it, or no error
+-- came, for `forget_after`.
+local function settle_recovery(b)
+  local forget_after = num(b, 'forget_after_ms')
+  if b.row.recovery == 'pace' then
+    if pace_is_over(pace_of(b), b.now, forget_after) then
+      pace_end(b.pace, b.now)
+      put_pace(b)
+      end_recovery(b, 'the pace no longer limits the fleet')
+    end
+  elseif b.now - math.max(num(b, 'clock'), num(b, 'opened_at')) >= forget_after then
+    end_recovery(b, 'no job came while recovering')
   end
 end
 
@@ -63,8 +74,8 @@ local function settle_ended_pause(b)
     recover(b, was_ordered and "the operator's pause is over" or 'pause over')
   elseif was_ordered then
     end_order(b)
-  else
-    settle_idle(b)
+  elseif b.row.state == 'half-open' then
+    settle_recovery(b)
   end
 end
 

@@ -1,8 +1,27 @@
--- @include pace
--- Who gets which slot of the schedule, and who is sent away until when.
+-- @include start
+-- Grants slots of the schedule, or tells a worker when to ask again. breaker/pacing/slots.py
+-- states the same rules and explains them.
 
-local HORIZON, LEAD, TOLERANCE, LONGEST_WAIT = 1000, 500, 50, 60000
-local CALM, CALM_SLOTS, MOST_RELAPSES = 10000, 10, 6
+-- Milliseconds: slots are granted at most this far ahead (or one slot, if slots are further
+-- apart), so that few are already taken when a cut comes.
+local HORIZON = 1000
+-- Milliseconds: a worker in line asks again this long before its turn, if it would wait so long.
+local LEAD = 500
+-- Milliseconds: a worker in line that cannot wait may start this much early.
+local TOLERANCE = 50
+-- Milliseconds: a worker in line asks again at least this often, as the pace may have changed.
+local LONGEST_WAIT = 60000
+-- Turns: more workers than this are not kept in line. It bounds what a client that asks again
+-- and again without naming its turn does to the others.
+local LONGEST_LINE = 100000
+-- Milliseconds and slots: a recovery ends when a third of a time of this length went unused.
+local CALM = 10000
+local CALM_SLOTS = 10
+-- Relapses: each doubles the time above, up to this many.
+local MOST_RELAPSES = 6
+-- Milliseconds of jobs without any result: then they count as a success. Absent evidence must not
+-- hold a recovery back for ever, and a rate limit error arrives long before a slow success.
+local PRESUMED = 5000
 
 local function pace_gap(p, at)
   local gap = 1000 / pace_rate_at(p, at)
@@ -12,6 +31,12 @@ local function pace_gap(p, at)
   return gap
 end
 
+-- How many turns come before this one.
+local function pace_place(p, turn)
+  return math.max(0, turn - p.called - 1)
+end
+
+-- A call of this epoch went through. Returns whether it was the first.
 local function pace_prove(p, now)
   if p.proven > 0 then
     return false
@@ -24,75 +49,87 @@ local function pace_prove(p, now)
   return true
 end
 
-local function pace_note_unused(p, now)
-  local unused = now - p.slot
-  if unused <= 0 then
-    return
-  end
-  p.slot = now
-  p.idle = p.idle + unused
-  p.calm_idle = p.calm_idle + unused
-  if p.proven > 0 and p.proven <= now then
-    p.proven = math.min(now, p.proven + unused)
+local function pace_presume(p, now)
+  if p.proven == 0 and p.given > 0 and now - p.began - p.idle >= PRESUMED then
+    pace_prove(p, now)
   end
 end
 
-local function pace_is_calm(p, now)
-  pace_note_unused(p, now)
+local function pace_is_watched(p, now)
   local calm = doubled(CALM, math.min(p.relapses, MOST_RELAPSES))
   local length = math.max(calm, p.paused, CALM_SLOTS * 1000 / pace_rate(p, now))
+  local called = p.called + math.max(0, now - p.slot) * pace_rate_at(p, p.slot) / 1000
+  local is_line = p.turns - called >= 1
+  return p.proven > 0 and not is_line and now - p.calm_from >= length
+end
+
+-- Whether the pace limits nothing any more, or no error came for so long. Changes nothing.
+local function pace_is_over(p, now, forget_after_ms)
+  if p.proven > now then
+    return false
+  elseif now - p.quiet_from >= forget_after_ms then
+    return true
+  end
+  local unused = p.calm_idle + math.max(0, now - p.slot)
   local watched = now - p.calm_from
-  if p.proven == 0 or watched < length or p.line > now then
-    return false
+  return pace_is_watched(p, now) and unused >= watched / 3
+end
+
+local function pace_watch(p, now)
+  if pace_is_watched(p, now) then
+    p.calm_from, p.calm_idle = now, 0
   end
-  local unused = p.calm_idle
-  p.calm_from, p.calm_idle = now, 0
-  if unused < watched / 3 then
-    return false
-  end
+end
+
+local function pace_end(p, now)
+  pace_keep_up(p, now)
   p.calm_at = now
-  return true
 end
 
-local function pace_promise(p, now)
-  return p.proven > 0 and pace_rate(p, now) or p.low
-end
-
-local function pace_turn(p, now, patience)
-  local line = math.max(p.line, p.slot)
-  if line - now > LONGEST_WAIT then
-    return LONGEST_WAIT
+-- A turn that has passed counts as none: others have gone instead. A hesitant pace is over soon:
+-- then the promise holds, and until then no worker asks again at once.
+local function pace_send_away(p, now, patience, turn, ahead)
+  if turn == 0 and p.turns - p.called >= LONGEST_LINE then
+    return false, LONGEST_WAIT, 0
   end
-  p.line = line + 1000 / pace_promise(p, now)
-  return math.max(1, line - now - (patience > 0 and LEAD or 0))
+  if turn <= p.called then
+    p.turns = p.turns + 1
+    turn = p.turns
+  end
+  local due = p.slot - now + pace_place(p, turn) * 1000 / pace_promise(p, now)
+  local wait = math.max(due, math.min(ahead, HORIZON)) - math.min(LEAD, patience)
+  return false, math.max(1, math.min(LONGEST_WAIT, wait)), turn
 end
 
-local function pace_take(p, now, patience, in_turn)
-  if p.began == 0 or p.slot > now + 3 * LONGEST_WAIT then
+-- A slot for the worker with this turn (0: it has none). `cost` is in units of the allowance.
+local function pace_take(p, now, patience, turn, cost)
+  if p.began == 0 then
     pace_begin(p, now)
   end
-  pace_note_unused(p, now)
+  pace_keep_up(p, now)
+  pace_presume(p, now)
+  pace_watch(p, now)
   local gap = pace_gap(p, p.slot)
   local wait = p.slot - now
+  local ahead = wait + pace_place(p, turn > 0 and turn or p.turns + 1) * gap
   local near = math.min(patience, math.max(HORIZON, gap))
-  if in_turn then
+  if turn > 0 then
     near = math.max(near, TOLERANCE, patience <= 0 and gap or 0)
   end
-  if wait <= near and (in_turn or wait <= 0 or p.line <= p.slot) then
-    p.slot = p.slot + gap
-    p.given = p.given + 1
-    return true, wait
+  if wait > 0 and ahead > near then
+    return pace_send_away(p, now, patience, turn, ahead)
   end
-  return false, pace_turn(p, now, patience)
+  p.turns = p.turns + (turn == 0 and 1 or 0)
+  p.called = math.min(p.turns, p.called + 1)
+  p.slot = p.slot + gap * cost
+  p.given = p.given + cost
+  return true, wait, turn > 0 and turn or p.turns
 end
 
 local function pace_has_risen(p, now)
   local rate = pace_promise(p, now)
   if rate < 2 * p.told then
     return false
-  end
-  if p.line > now then
-    p.line = now + (p.line - now) * p.told / rate
   end
   p.told = rate
   return true

@@ -48,7 +48,7 @@ local function trip(b, reason, kind)
   put(b, 'trips', num(b, 'trips') + 1)
   if b.row.mode ~= 'shadow' then
     if b.row.recovery == 'pace' then
-      pace_trip(pace_of(b), b.now, ms)
+      pace_trip(pace_of(b), b.now, ms, b.row.state ~= 'half-open')
       put_pace(b)
     end
     return open(b, 'tripped', ms, more)
@@ -61,12 +61,17 @@ local function trip(b, reason, kind)
   step(b, 'tripped', more)
 end
 
--- Jobs start at a pace without a pause before it. An epoch of its own, and no trip.
-local function hold_back(b, event, more)
-  put(b, 'epoch', num(b, 'epoch') + 1)
+-- Jobs start at a pace without a pause before it, and without a trip.
+local function go_paced(b, event, more)
   put(b, 'state', 'half-open')
   explain(b, more.reason)
   step(b, event, more)
+end
+
+-- The same as an epoch of its own: errors of jobs that started before it do not count again.
+local function hold_back(b, event, more)
+  put(b, 'epoch', num(b, 'epoch') + 1)
+  go_paced(b, event, more)
 end
 
 -- From here on a rate is written as 1000.

@@ -27,10 +27,11 @@ local function brief(b)
   if is_paced(b) then
     local p = pace_of(b)
     seen.pace, seen.told = as_rate(pace_rate(p, b.now)), as_rate(p.told)
+    seen.held = p.proven > b.now or nil
   end
   if b.row.recovery == 'pace' and (seen.state == 'open' or seen.state == 'half-open')
     and pace_of(b).is_new == 1 then
-    seen.asks = num(b, 'trips')
+    seen.asks = pace_of(b).round
   end
   return seen
 end

@@ -26,8 +26,10 @@ def set_pace(client: redis.Redis, name: str, rate: float, **given: float) -> Non
     """From now on so many jobs per second, which does not rise; the next may go at once."""
     now = store_now(client)
     steady = {"top": rate, "low": rate, "rise": 1e12, "told": rate, "misses": 0}
-    fresh = {"slot": now, "began": now, "calm_from": now, "line": 0, "given": 0, "idle": 0}
-    wanted = pace_of(client, name) | steady | fresh | {"calm_idle": 0} | given
+    fresh = {"slot": now, "began": now, "calm_from": now, "quiet_from": now}
+    before = pace_of(client, name)
+    none = {"called": before["turns"], "given": 0, "idle": 0, "calm_idle": 0}
+    wanted = before | steady | fresh | none | given
     text = " ".join(format(wanted[field], ".17g") for field in _FIELDS)
     client.hset(Keys("breaker", name)["state"], "pace", text)
 

@@ -8,6 +8,7 @@ import pytest
 
 from breaker import AsyncBreaker, Breaker, BreakerOpen
 from breaker.model import Grant
+from breaker.pacing.slots import LONGEST_LINE
 from breaker.protocol import line, requests
 from tests.contract.pacing import Clock, commands, pace_of, set_pace, store_now
 from tests.contract.waiting import eventually
@@ -106,7 +107,7 @@ def test_who_comes_in_turn_goes_before_who_does_not(recovering, other, client, n
     breaker = recovering(CRAWL)
     sent_away(breaker, client)
     now = store_now(client)
-    set_pace(client, name, CRAWL, slot=now + 5_000, line=now + 30_000)
+    set_pace(client, name, CRAWL, slot=now + 5_000, called=1)
     with pytest.raises(BreakerOpen) as stranger:
         other.acquire(timeout=0)
     assert stranger.value.retry_after > 20
@@ -154,14 +155,14 @@ def test_a_full_line_is_come_back_to_at_a_random_moment_and_not_in_turn(
     plans = breaker.inner._plans
     clock = plans.asker.clock = Clock()
     now = store_now(client)
-    set_pace(client, name, CRAWL, slot=now + 100_000, line=now + 110_000)
+    set_pace(client, name, CRAWL, slot=now + 100_000, turns=LONGEST_LINE, called=0)
     for random, expected in ((0.0, 60), (1.0, 30)):
         plans.line.random = lambda random=random: random
         with pytest.raises(BreakerOpen):
             breaker.acquire(timeout=0)
         turn = plans.line.left_turns.pop()
         assert turn.at - clock() == pytest.approx(expected)
-        assert not turn.is_expected
+        assert turn.number == 0
 
 
 # -- results
@@ -318,10 +319,11 @@ def test_an_operators_pause_calls_back(sleeper, other):
 def test_a_cut_calls_back(sleeper, other, client, name):
     thread, came = sleeper
     late = Grant("p", 1, 0, is_probe=False)
+    client.config_resetstat()
     status = other._run(other._plans.rate_limit_error(None, "e", late))
     assert (status.epoch, status.state) == (2, "half-open")
     # Long before its slot it asks for one of the new epoch.
-    eventually(lambda: pace_of(client, name)["line"] or pace_of(client, name)["given"])
+    eventually(lambda: commands(client) > 1)
     other.resume()
     thread.join(timeout=20)
     (permit,) = came
@@ -332,11 +334,11 @@ def test_a_turn_ends_with_the_pacing(recovering, other, client, name, face):
     """Also for those who found no slot and wait for the next: told by push, or looking up."""
     breaker = recovering(CRAWL, is_proven=True)
     breaker.acquire(timeout=20)
-    other._plans.meter.told_for = None
     now = store_now(client)
-    set_pace(client, name, CRAWL, slot=now + 45_000, line=now + 45_000, proven=now)
+    set_pace(client, name, CRAWL, slot=now + 45_000, proven=now)
+    turns = pace_of(client, name)["turns"]
     thread, came = in_background(lambda: breaker.acquire(timeout=50))
-    eventually(lambda: pace_of(client, name)["line"] > now + 45_000)
+    eventually(lambda: pace_of(client, name)["turns"] > turns)
     assert not came
     other.resume()
     thread.join(timeout=20)
@@ -426,23 +428,22 @@ async def test_a_cancelled_task_leaves_its_turn_and_nothing_else(url, name, clie
         await breaker.wait(timeout=20)
         breaker._plans.line.kept_slots.clear()
         now = store_now(client)
-        set_pace(client, name, CRAWL, slot=now + 5000, line=now + 45_000)
+        set_pace(client, name, CRAWL, slot=now + 5000)
         waiting = asyncio.create_task(breaker.acquire(timeout=50))
         # Not before the answer has come: whose turn it is, only that says.
         asker = breaker._asker
-        await asyncio.to_thread(eventually, lambda: asker.last_reply.get("in_turn"))
+        await asyncio.to_thread(eventually, lambda: asker.last_reply.get("wait_ms", 0) > 4000)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         (turn,) = breaker._plans.line.left_turns
-        assert turn.is_expected
+        assert turn.number
         assert not push or breaker._watch._view._waiting == {}
         clock = breaker._asker.clock = Clock()
         turn.at = clock.now
-        # Out of turn it would be sent behind the line.
-        set_pace(
-            client, name, CRAWL, line=store_now(client) + 30_000, slot=store_now(client) + 10
-        )
+        # Without its turn it would be sent behind the line.
+        line = {"turns": turn.number + 5, "called": turn.number - 1}
+        set_pace(client, name, CRAWL, slot=store_now(client) + 10, **line)
         await breaker.acquire(timeout=0)
 
 
@@ -459,3 +460,26 @@ def test_a_new_state_of_the_store_is_told_what_was_delivered(make, client, name)
         for _ in range(2):
             breaker.acquire(timeout=20)
             assert pace_of(client, name)["delivered"] == 40
+
+
+def test_a_process_reports_its_rate_once_however_many_of_its_tasks_ask(url, name, client):
+    async def ask_together():
+        async with AsyncBreaker(name, url=url, threshold=1, cooldown=LONG) as breaker:
+            await breaker.record_rate_limit_error(retry_after=0.01)
+            await breaker.wait(timeout=20)
+            meter = breaker._plans.meter
+            meter.forget()
+            meter.done, meter._marks = 400, deque([(0.0, 0), (10.0, 400)])
+            tasks = [asyncio.create_task(breaker.acquire(timeout=1)) for _ in range(50)]
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(ask_together())
+    assert pace_of(client, name)["delivered"] == 40
+
+
+def test_a_recovery_without_work_ends_by_itself(make):
+    """Even if idle workers look whether they may read the queue."""
+    breaker = make(threshold=1, cooldown=0.3, forget_after=1.5)
+    breaker.record_rate_limit_error()
+    eventually(lambda: not breaker.is_paused())
+    eventually(lambda: breaker.wait(timeout=0) and breaker.status().state == "closed")

@@ -25,7 +25,7 @@ def step(event, at=0.0, **more):
 
 TRIP = step("tripped", 8, by="w3", reason="5 rate limit errors in a row", pause=12.0, errors=5)
 HALF_OPEN = step("half-open", 20, reason="cooldown over")
-CLOSED = step("closed", 33, by="w1", reason="the pace holds nobody back any more")
+CLOSED = step("closed", 33, by="w1", reason="the pace no longer limits the fleet")
 CUT = step("cut", 26, by="w2", reason="paced down from 101 to 50.4 jobs/s", pause=1.0)
 
 

@@ -90,7 +90,7 @@ def test_recovery_is_told_when_the_backlog_is_gone():
 
 @pytest.mark.parametrize(
     ("recovery", "how"),
-    [("pace", "workers continue at one shared pace"), ("probe", "one job tries first")],
+    [("pace", "the workers go on at one pace"), ("probe", "one job goes first")],
 )
 def test_the_end_of_the_pause_says_how_it_goes_on(recovery, how):
     seen = status(State.HALF_OPEN, recovery=recovery)
@@ -103,7 +103,7 @@ def test_a_cut_says_from_which_pace_to_which_and_how_long_the_pause_is():
     assert told[1].startswith(
         "a 429 by w2: paced down from 101 to 50.4 jobs/s. Paused 1 s, until "
     )
-    assert told[2] == "half-open: the pause is over, workers continue, more slowly"
+    assert told[2] == "half-open: the pause is over, on at the slower pace"
     alone = dataclasses.replace(CUT, pause=None)
     told = texts(picture(status=status(State.HALF_OPEN, pace=50.4), transitions=(alone,)))
     assert told == ["a 429 by w2: paced down from 101 to 50.4 jobs/s"]
@@ -116,7 +116,7 @@ def test_a_pace_beyond_what_the_workers_do_is_explained_once():
 
     told = texts(at(21, 99.0), at(23, 20.0), at(24, 64.0), at(25, 128.0))
     assert told[1:] == [
-        "the pace allows 64 jobs/s, the workers do 10: it no longer limits them. The breaker closes if that lasts"
+        "paced at 64 jobs/s, the workers manage 10: no limit any more. It closes if that lasts"
     ]
 
 
@@ -219,10 +219,7 @@ def test_a_good_run_has_no_problems():
             {"content": Tally(100, 90, 9, 1)},
             "jobs that failed although the breaker was there: 1",
         ),
-        (
-            {"calls": Calls(100, 90, 10, 88)},
-            "calls for jobs that were already done with the breaker: 2",
-        ),
+        ({"calls": Calls(100, 90, 10, 88)}, "calls that did a job again with the breaker: 2"),
         ({"transitions": ()}, "the breaker did not trip"),
         ({"transitions": (TRIP,)}, "the queue did not resume"),
     ],
@@ -281,7 +278,7 @@ def test_a_pace_is_shown_with_what_led_to_it(width):
     console.print(LiveView(PLAN, console)._screen(picture(status=seen)))
     text = console.file.getvalue()
     assert "HALF-OPEN  paced at most 96.4 jobs/s" in text
-    assert "for all workers together; a 429 lowers it" in text
+    assert "all workers together; a 429 slows them" in text
     assert "by w2: paced down from 128 to 96.4" in text
     assert "429s in a row" not in text
 

@@ -141,11 +141,12 @@ def test_a_state_lost_in_mid_recovery_holds_nobody_back(breaker, url, name, clie
     with Breaker(name, url=url, push=push) as waiting:
         breaker.acquire(timeout=20)
         now = store_now(client)
-        set_pace(client, name, 0.02, slot=now + 55_000, line=now + 58_000, proven=now)
+        set_pace(client, name, 0.02, slot=now + 55_000, proven=now)
+        turns = pace_of(client, name)["turns"]
         permits = []
         waiter = threading.Thread(target=lambda: permits.append(waiting.acquire(timeout=50)))
         waiter.start()
-        eventually(lambda: pace_of(client, name)["line"] > now + 58_000)
+        eventually(lambda: pace_of(client, name)["turns"] > turns)
         client.delete(*client.keys(f"breaker:{{{name}}}:*"))
         breaker.record_success()  # the first to ask makes a new state, which is pushed
         waiter.join(timeout=20)

@@ -189,3 +189,53 @@ def test_cuts_do_not_make_a_storm_of_news():
         <= 20
     )
     assert len(fleet.news) <= 3 * 60
+
+
+def waits_of(fleet, workers, seconds):
+    """Run workers that outnumber the slots by far; how long each had to wait for its jobs."""
+    waits: list[float] = []
+
+    def work(plans):
+        while True:
+            began = fleet.now
+            yield from fleet.do(plans.acquire(None))
+            waits.append(fleet.now - began)
+            yield 0.1
+
+    for number in range(workers):
+        fleet.start(work(fleet.process(f"p{number}")))
+    fleet.run(seconds)
+    return sorted(waits)
+
+
+@pytest.mark.parametrize("cut_every", [None, 40])
+def test_the_worker_that_has_waited_longest_is_next(cut_every):
+    fleet = recovering(1.0)
+    even = 120 / 1.0
+    if cut_every:
+        fleet.start(cutting(fleet, cut_every))
+    waits = waits_of(fleet, 120, 6 * even)
+    late = waits[int(0.99 * len(waits))]
+    assert late <= 2 * even
+    assert len(waits) >= 0.8 * 1.0 * 6 * even
+
+
+def cutting(fleet, every):
+    """A rate limit error now and then, and a rate that is back soon after."""
+    plans = fleet.process("unlucky")
+    while True:
+        yield every
+        grant = yield from fleet.do(plans.acquire(None))
+        yield from fleet.do(plans.rate_limit_error(None, None, grant))
+        pace = fleet.machine.pace
+        pace.top = pace.low = pace.told = 1.0
+        pace.rise, pace.proven = 1e12, fleet.now * 1000
+
+
+def test_jobs_that_report_nothing_do_not_hold_a_recovery():
+    """They fail for reasons of their own: no evidence is no verdict."""
+    fleet = Fleet(cooldown=10.0)
+    plans = fleet.process("first")
+    fleet.at_once(plans.rate_limit_error(None, None))
+    waits_of(fleet, 8, 60)
+    assert fleet.machine.snapshot(fleet.ms)["state"] == "closed"

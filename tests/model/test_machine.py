@@ -184,9 +184,11 @@ class Histories(Twins):
         left=st.sampled_from(["0", "3", "41.5"]),
         limit=st.sampled_from(["0", "60", "100"]),
         resets_in_ms=st.sampled_from([1, 900, 30_000]),
+        refill=st.sampled_from(["", "0", "2.5"]),
     )
-    def observe(self, who, left, limit, resets_in_ms):
-        self.both("observe", who, left=left, limit=limit, resets_in_ms=resets_in_ms)
+    def observe(self, who, left, limit, resets_in_ms, refill):
+        given = {"left": left, "limit": limit, "resets_in_ms": resets_in_ms}
+        self.both("observe", who, refill=refill, **given)
 
     @rule()
     def snapshot(self):

@@ -1,5 +1,8 @@
 """A reply may be lost: the same call again gets the same answer."""
 
+from dataclasses import fields
+
+from breaker.pacing import Pace
 from breaker.settings import Settings
 from tests.model.lua_breaker import LuaBreaker
 
@@ -40,3 +43,61 @@ def test_a_success(client, name):
     first = ask(lua, "success", NOW + 1000, "done", **result)
     assert first["changed"]
     assert ask(lua, "success", NOW + 1100, "done", **result) == first
+
+
+def paced(client, name):
+    """A breaker that recovers at a pace; its pause was over a second ago."""
+    lua = LuaBreaker(client, name)
+    settings = Settings.resolve(
+        {"threshold": 1, "cooldown": 1, "forget_after": 600}, {}
+    ).to_wire()
+    error = {"error_id": "e", "permit_epoch": "", "retry_after_ms": 0}
+    lua.ask("rate_limit_error", NOW, seen="e", token="e", who="w", settings=settings, **error)
+    return lua
+
+
+def pace_of(lua):
+    text = lua.client.hget(lua.keys["state"], "pace")
+    return dict(
+        zip([field.name for field in fields(Pace)], map(float, text.split()), strict=True)
+    )
+
+
+def test_a_slot_and_the_rate_that_came_with_it(client, name):
+    lua = paced(client, name)
+    token = "a" * 32
+    first = ask(lua, "acquire", NOW + 2000, token, share="50")
+    assert first["granted"]
+    assert ask(lua, "acquire", NOW + 2100, token, share="50") == first
+    pace = pace_of(lua)
+    assert (pace["given"], pace["delivered"]) == (1, 50)
+    # The permit's own error comes under the same id, and is one of its own.
+    error = {"error_id": token, "permit_epoch": first["epoch"], "retry_after_ms": 0}
+    report = lua.ask_once(
+        "rate_limit_error", NOW + 2200, token, token="b" * 32, who="w", **error
+    )
+    assert report["counted"]
+
+
+def test_a_turn(client, name):
+    lua = paced(client, name)
+    ask(lua, "acquire", NOW + 2000, "a" * 32, patience_ms=0)
+    refused = ask(lua, "acquire", NOW + 2000, "b" * 32, patience_ms=0)
+    assert not refused["granted"]
+    assert ask(lua, "acquire", NOW + 2100, "b" * 32, patience_ms=0) == refused
+    assert pace_of(lua)["turns"] == refused["in_turn"]
+
+
+def test_a_rate_that_is_reported_while_paused(client, name):
+    lua = paced(client, name)
+    for _ in range(2):
+        assert not ask(lua, "acquire", NOW + 100, "a" * 32, share="50")["granted"]
+    assert pace_of(lua)["delivered"] == 50
+
+
+def test_a_recovery_that_no_job_uses_is_over_for_all_who_read(client, name):
+    lua = paced(client, name)
+    assert ask(lua, "snapshot", NOW + 2000, "s")["state"] == "half-open"
+    assert ask(lua, "snapshot", NOW + 601_000, "s")["state"] == "half-open"
+    late = ask(lua, "snapshot", NOW + 602_000, "s")
+    assert (late["state"], late["transitions"][0]["event"]) == ("closed", "closed")

@@ -62,11 +62,11 @@ def ietf(limits, policy=None):
             id="openai-minutes",
         ),
         pytest.param(
-            openai(remaining_tokens="0"), (0, 360, None, None), id="openai-out-of-tokens"
+            openai(remaining_tokens="0"), (59, 1, 60, None), id="openai-out-of-tokens"
         ),
         pytest.param(
             openai(remaining_requests="0", remaining_tokens="0"),
-            (0, 360, None, None),
+            (0, 1, 60, None),
             id="openai-out-of-both",
         ),
         pytest.param(
@@ -75,8 +75,8 @@ def ietf(limits, policy=None):
             id="azure-reset-unknown",
         ),
         pytest.param(
-            openai(remaining_tokens="0", reset_tokens="26"),
-            (0, 26, None, None),
+            openai(remaining_requests="0", reset_requests="26"),
+            (0, 26, 60, None),
             id="azure-without-unit",
         ),
         pytest.param(
@@ -98,7 +98,7 @@ def ietf(limits, policy=None):
             pytest.param(
                 anthropic("requests", "50", "20", "2026-01-15T12:00:40Z")
                 | anthropic(what, "40000", "0", "2026-01-15T12:00:10.5+00:00"),
-                (0, 10.5, None, None),
+                (20, 40, 50, None),
                 id=f"anthropic-out-of-{what}",
             )
             for what in ("tokens", "input-tokens", "output-tokens")
@@ -287,6 +287,44 @@ def test_what_is_allowed(headers, expected):
     found = allowance(headers, NOW)
     told = found and (found.remaining, found.resets_in, found.limit, found.window)
     assert told == (expected and pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("headers", "refill"),
+    [
+        pytest.param(openai(), 1.0, id="openai"),
+        pytest.param(
+            openai(remaining_requests="5", reset_requests="55s"), 1.0, id="nearly-empty"
+        ),
+        pytest.param(openai(remaining_requests="0", reset_requests="60s"), 1.0, id="empty"),
+        pytest.param(openai(remaining_requests="60", reset_requests="1s"), None, id="full"),
+        pytest.param(
+            openai(limit_requests="14400", remaining_requests="14370", reset_requests="3m"),
+            1 / 6,
+            id="groq",
+        ),
+        pytest.param(
+            anthropic("requests", "50", "20", "2026-01-15T12:00:36Z"), 30 / 36, id="anthropic"
+        ),
+        pytest.param(PLAIN, None, id="a-window"),
+        pytest.param(legacy("5000", "4987", str(NOW + 1800)), None, id="github"),
+        pytest.param(ietf('"default";r=5;t=30', '"default";q=100;w=60'), None, id="ietf"),
+        pytest.param(
+            {
+                "x-ratelimit-limit-requests-minute": "100",
+                "x-ratelimit-remaining-requests-minute": "3",
+                "x-ratelimit-reset-requests-minute": "33",
+            },
+            None,
+            id="a-named-window",
+        ),
+    ],
+)
+def test_what_goes_on_being_allowed_of_a_bucket(headers, refill):
+    """Its reset says when it is full again: until then it fills at a steady rate."""
+    found = allowance(headers, NOW)
+    assert found.refill == (refill and pytest.approx(refill))
+    assert found.rate == pytest.approx(refill or max(found.remaining, 1) / found.resets_in)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The metrics, for Prometheus."""
+"""What Prometheus scrapes."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
