@@ -1,9 +1,17 @@
 """What people are told of transitions: the log, and one Sentry warning for each trip."""
 
+import math
+from time import monotonic
+
 from breaker.alerts import log, sentry
 from breaker.model import Transition
 
 __all__ = ["tell"]
+
+# Seconds within which all breakers of one name in this process notice that the state was lost.
+SAME_LOSS = 10.0
+
+_losses: dict[str, float] = {}
 
 
 def tell(transitions: tuple[Transition, ...]) -> None:
@@ -12,9 +20,18 @@ def tell(transitions: tuple[Transition, ...]) -> None:
     What a worker did alone while the store was down is logged, not alerted: all of them do so.
     """
     for transition in transitions:
+        if transition.event == "state-lost" and _is_told(transition.name):
+            continue
         if transition.event == "tripped" and not transition.is_local:
             with sentry.no_second_event():
                 log.write(transition)
             sentry.warn(transition)
         else:
             log.write(transition)
+
+
+def _is_told(name: str) -> bool:
+    """Whether another breaker of that name has just told of the same loss."""
+    now = monotonic()
+    before, _losses[name] = _losses.get(name, -math.inf), now
+    return now - before < SAME_LOSS

@@ -100,15 +100,11 @@ class Asker:
         return reply
 
     def tell(self, reply: Reply) -> Generator[Request, Any, None]:
-        """Tell what this call has changed, and once if the store has lost the state."""
+        """Tell what this call has changed."""
         is_local = "is_local" in reply
         if "transitions" in reply:
             steps = (wire.transition(self.keys.name, step) for step in reply["transitions"])
             yield Tell(tuple(replace(step, is_local=is_local) for step in steps))
-        known = self._registered_for
-        if known and not is_local and reply.get("incarnation") != known:
-            self._registered_for = ""
-            yield Tell((wire.state_lost(self.keys.name, known, reply),))
 
     def register(self, reply: Reply) -> Generator[Request, Any, None]:
         """Put the name on the list, once in each life of the store's state."""
@@ -154,7 +150,7 @@ class Asker:
         keys = tuple(
             self.keys.seen(seen) if key == "seen" else self.keys[key] for key in wanted.keys
         )
-        known = self.last_reply
+        known, registered_for = self.last_reply, self._registered_for
         answer = yield Ask(wanted, keys, tuple(given[arg] for arg in wanted.args), local_args)
         reply = wire.decode(answer)
         if "wanted" in reply:  # the state is new: the same call again, with the settings
@@ -163,11 +159,28 @@ class Asker:
             reply = wire.decode((yield Ask(wanted, keys, args_again, local_args)))
         if "is_local" not in reply and "version" in reply:
             newest, self.last_reply, self.replied_at = self.last_reply, reply, self.clock()
-            # Replies of several threads overtake each other. What was known when the question was
-            # sent cannot lie ahead of its reply, unless the store was taken back in time.
-            if _is_ahead(known, reply) and _is_ahead(newest, reply):
-                yield Tell((wire.state_rewound(self.keys.name, known["version"], reply),))
+            yield from self._tell_loss(reply, registered_for, (known, newest))
         return reply
+
+    def _tell_loss(
+        self, reply: Reply, registered_for: str, known: tuple[Reply, Reply]
+    ) -> Generator[Request, Any, None]:
+        """Tell once that the store has another state, or an older one, than was known.
+
+        Replies of several threads overtake each other, so what counts is what was known when the
+        question was sent: only a loss can put its reply behind that.
+
+        Args:
+            reply: the reply.
+            registered_for: the incarnation that was known when the question was sent.
+            known: the newest reply then, and now.
+        """
+        is_another = reply.get("incarnation") != registered_for
+        if registered_for and is_another and registered_for == self._registered_for:
+            self._registered_for = ""
+            yield Tell((wire.state_lost(self.keys.name, registered_for, reply),))
+        elif all(_is_ahead(one, reply) for one in known):
+            yield Tell((wire.state_rewound(self.keys.name, known[0]["version"], reply),))
 
     def status_of(self, reply: Snapshot) -> Status:
         """A Status from a whole view."""

@@ -133,6 +133,7 @@ class View:
     def hear(self, pushed: Reply, now: float) -> bool:
         """Take in what was pushed. Returns whether the store must be asked for proof."""
         was_deaf, self.is_deaf = self.is_deaf, False
+        pushed.pop("push_lost", None)  # that was the one before: this one has arrived
         is_doubtful = not self._is_of_this_state(pushed)
         if not is_doubtful:
             is_doubtful = pushed["version"] < self._pushed_version

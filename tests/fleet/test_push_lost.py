@@ -116,6 +116,8 @@ def test_a_store_that_went_back_in_time_is_believed(url, name, client, caplog, h
             assert worker.is_paused()
         eventually(lambda: worker._watch.last["version"] == other.status().version)
         eventually(lambda: "state-lost" in caplog.text)
+        assert other.status().incarnation == worker.status().incarnation
+        assert caplog.text.count("state-lost") == 1
         assert not worker._watch._view.is_deaf
 
 
