@@ -18,7 +18,6 @@ from hypothesis.stateful import (
 )
 
 from breaker.machine import Machine
-from breaker.transitions import is_allowed
 from tests.model.lua_breaker import LuaBreaker
 from tests.model.twins import Twins, declaration
 
@@ -64,7 +63,6 @@ class Histories(Twins):
     def check(self, reply: dict[str, Any]) -> None:
         """What holds whatever the machine says."""
         for step in reply.get("transitions", []):
-            assert is_allowed(step["event"], step["from"], step["to"]), step
             if step["event"] == "tripped":
                 self.trip_ids.append(step["trip_id"])
         if "version" in reply:

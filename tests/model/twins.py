@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from breaker.machine import Machine
 from breaker.settings import Settings
+from breaker.transitions import is_allowed
 from tests.model.lua_breaker import LuaBreaker, comparable
 
 
@@ -51,6 +52,8 @@ class Twins(RuleBasedStateMachine):
         if by_lua == by_rules == {"wanted": "settings"}:
             return self.both(verb, who, token, seen, self.settings, **args)
         assert comparable(by_lua) == comparable(by_rules)
+        for step in by_lua.get("transitions", []):
+            assert is_allowed(step["event"], step["from"], step["to"]), step
         if by_lua not in self.replies:
             self.replies.append(by_lua)
             self.check(by_lua)
