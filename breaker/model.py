@@ -152,7 +152,7 @@ class Transition:
         evidence: the last of those errors.
         trip_id: the random id of the trip.
         is_shadow: whether it would have paused the queue, had it not been in shadow mode.
-        settings: for "settings", what was set.
+        settings: for "settings", the options that were set; None for an override that was removed.
         replaces: for an operator's order, the order that it replaced, in words.
         kind: for "tripped", "quota" if an exhausted quota was the cause; else empty.
         incarnation: the random id of the store's state.

@@ -1,12 +1,15 @@
 """What `breaker doctor` concludes from the server's INFO."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from breaker.cli.durations import exact
+from breaker.model import Status
+from breaker.settings import OPTIONS
 
 # The oldest Redis that has all commands.
 OLDEST = (6, 2)
@@ -124,6 +127,51 @@ def memory(info: Info) -> Iterator[Check]:
         yield Check("memory", Level.WARN, shown, advice)
     else:
         yield Check("memory", Level.OK, shown)
+
+
+def connections(count: int, listening: int, limit: int) -> Check:
+    """How many connections the server has, of how many."""
+    shown = f"{count} of {limit}" if limit else f"{count}"
+    shown += f"; {listening} processes listen for changes"
+    if limit and count > FULL * limit:
+        advice = "raise maxclients: a worker without a connection uses its local breaker"
+        return Check("connections", Level.WARN, shown, advice)
+    return Check("connections", Level.OK, shown)
+
+
+def options(status: Status) -> Iterator[Check]:
+    """What an operator overrides, and what another release declares otherwise."""
+    if status.overrides:
+        undo = " ".join(f"{name}=" for name in status.overrides)
+        yield Check(
+            "options",
+            Level.OK,
+            f"{status.name}: an operator has set {_assigned(status.overrides)}",
+            f"to undo: breaker set {shlex.quote(status.name)} {undo}",
+        )
+    if status.conflict:
+        in_force = {name: getattr(status, name) for name in status.conflict}
+        yield Check(
+            "options",
+            Level.WARN,
+            f"{status.name}: {status.conflict_by or 'a worker'} declares "
+            f"{_assigned(status.conflict)}, but {_assigned(in_force)} is in force",
+            "two releases run side by side: deploy one of them everywhere",
+        )
+    if status.push_lost:
+        yield Check(
+            "push",
+            Level.WARN,
+            f"{status.name}: the last change could not be published: {status.push_lost}",
+            "workers ask the store for each job until one can",
+        )
+
+
+def _assigned(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={exact(value) if OPTIONS[name].is_duration else value}"
+        for name, value in values.items()
+    )
 
 
 def _megabytes(size: int) -> str:

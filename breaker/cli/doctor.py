@@ -5,7 +5,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -20,13 +20,14 @@ from breaker.cli.options import command, json_option
 from breaker.cli.permissions import remedy
 from breaker.cli.rehearsal import Rehearsal, Trouble
 from breaker.cli.session import Session
-from breaker.errors import ConfigurationError, StoreRefused
+from breaker.errors import ConfigurationError, StoreError, StoreRefused
+from breaker.fleet import Fleet
 from breaker.model import Transition
 from breaker.protocol.keys import Keys, registry
 from breaker.protocol.wire import text
 from breaker.store.connect import TIMEOUT, open_sync
+from breaker.store.link import NAME
 from breaker.store.run_sync import SyncStore
-from breaker.store.target import Target
 from breaker.store.verdicts import translate
 
 SCHEMA = "1"
@@ -90,7 +91,7 @@ def examine(session: Session) -> Iterator[Check]:
         return
     yield Check("url", Level.OK, str(target))
     with closing(open_sync(target)) as client, closing(SyncStore(target, _keep_quiet)) as store:
-        yield from Examination(target, session.prefix, client, store).run()
+        yield from Examination(session.fleet, client, store).run()
 
 
 def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:
@@ -100,13 +101,12 @@ def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:
 class Examination:
     """The checks of one store."""
 
-    def __init__(
-        self, target: Target, prefix: str, client: redis.Redis, store: SyncStore
-    ) -> None:
-        self.target = target
-        self.prefix = prefix
+    def __init__(self, fleet: Fleet, client: redis.Redis, store: SyncStore) -> None:
+        self.fleet = fleet
+        self.target = fleet.target
+        self.prefix = fleet.prefix
         self.client = client
-        self.rehearsal = Rehearsal(store, prefix)
+        self.rehearsal = Rehearsal(store, fleet.prefix)
 
     def run(self) -> Iterator[Check]:
         """Yield all checks; for one that cannot be made, the reason."""
@@ -115,11 +115,13 @@ class Examination:
         if any(check.level is Level.FAIL for check in connected):
             return
         yield from self._look("info", self.account)
+        yield from self._look("connections", self.connections)
         yield from self._look("clock", self.clock)
         yield from self._look("scripts", self.scripts)
         yield from self._look("names", self.names)
         yield from self._look("push", self.push)
         yield from self._look("breakers", self.breakers)
+        yield from self._look("options", self.options)
 
     def _look(self, name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
         try:
@@ -164,6 +166,26 @@ class Examination:
         ):
             yield check(info)
         yield from checks.memory(info)
+
+    def connections(self) -> Iterator[Check]:
+        """Count the processes that listen for changes, by the name of their connection."""
+        try:
+            clients = self.client.client_list()
+        except redis.exceptions.NoPermissionError:
+            advice = f"ACL SETUSER {self._user} +client|list"
+            yield Check("connections", Level.OK, "may not be counted", advice)
+            return
+        yield checks.connections(
+            len(clients), sum(one["name"] == NAME for one in clients), self._limit()
+        )
+
+    def _limit(self) -> int:
+        """The most connections that the server takes; 0 if it does not say."""
+        try:
+            info: dict[str, Any] = self.client.info("clients")
+        except redis.exceptions.NoPermissionError:
+            return 0
+        return int(info.get("maxclients", 0))
 
     def clock(self) -> Iterator[Check]:
         """Compare the store's clock with this machine's."""
@@ -246,6 +268,12 @@ class Examination:
                 ODD[oddity],
             )
         yield Check("breakers", Level.OK, f"{len(known)} known")
+
+    def options(self) -> Iterator[Check]:
+        """Compare what operators set and what releases declare with what is in force."""
+        with suppress(StoreError):  # `breakers` says which ones cannot be read
+            for status in self.fleet.statuses():
+                yield from checks.options(status)
 
     def _oddity(self, name: str) -> str:
         try:

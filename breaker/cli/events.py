@@ -12,17 +12,11 @@ from breaker.cli.options import command, json_option, name_argument
 from breaker.cli.pulse import Edition, Outages, beats, edition
 from breaker.cli.session import Session
 from breaker.errors import StoreUnavailable
-from breaker.model import Status, Transition
+from breaker.model import State, Status, Transition
 from breaker.settings import OPTIONS
 
 HEAD = ("TIME", "BREAKER", "EVENT", "STATE", "FOR", "WHY")
 LEAST = (12, 12, 10, 22, 6)
-STYLES = {
-    "tripped": "bold red",
-    "paused": "bold red",
-    "cut": "yellow",
-    "state-lost": "bold yellow",
-}
 KEPT = 1000
 INTERVAL = 0.5
 
@@ -120,19 +114,30 @@ def row(event: Transition) -> list[Text | str]:
     return [
         show.clock(event.at),
         Text(show.clean(event.name), "bold"),
-        Text(show.clean(event.event) + shadow, STYLES.get(event.event, "")),
+        Text(show.clean(event.event) + shadow, style(event)),
         show.clean(moved),
         "" if event.pause is None else durations.exact(event.pause),
         show.clean(" ".join(reasons(event))),
     ]
 
 
+def style(event: Transition) -> str:
+    """The colour of the state that an event led to; plain if it changed only options."""
+    if event.event == "settings":
+        return ""
+    after = next((state for state in State if state == event.after), None)
+    return show.style(after) if after else "bold yellow"  # without one the state was lost
+
+
 def reasons(event: Transition) -> Iterator[str]:
-    """The reason, the options that were set, and the actor."""
+    """The reason, what it replaced, the options that were set, and the actor."""
     if event.reason:
         yield event.reason
+    if event.replaces:
+        yield f"(replaces {event.replaces})"
     for name, value in event.settings.items():
-        shown = durations.exact(value) if OPTIONS[name].is_duration else value
-        yield f"{name}={shown}"
+        is_shown_as_time = OPTIONS[name].is_duration and value is not None
+        shown = durations.exact(value) if is_shown_as_time else value
+        yield f"{name}=" if value is None else f"{name}={shown}"
     if event.by:
         yield f"(by {event.by})"

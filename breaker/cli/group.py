@@ -71,6 +71,11 @@ COMMANDS: Mapping[str, Place] = {
         "set_options",
         "Set options for the whole fleet: threshold=10 cooldown=5m.",
     ),
+    "forget": Place(
+        "breaker.cli.steer",
+        "forget",
+        "Remove a breaker: its state, its history, its place in the list.",
+    ),
     "demo": Place(
         "breaker.demo.command",
         "demo",

@@ -53,6 +53,8 @@ class Report:
         if status.state is not State.CLOSED:
             yield "why", status.reason or "-"
             yield "by", status.by or "-"
+        if status.order:
+            yield "under it", self._under_the_order()
         if status.opened_at:
             ago = datetime.now(UTC) - status.opened_at
             yield "since", f"{show.clock(status.opened_at)} ({rough(ago.total_seconds())} ago)"
@@ -66,12 +68,24 @@ class Report:
         totals = f"trips {status.trips}{cuts}, rate limit errors {status.rate_limit_errors}"
         yield "totals", f"{totals}, paused {rough(status.paused_seconds)}"
 
+    def _under_the_order(self) -> str:
+        """What holds again when the operator's order ends."""
+        left = self.status.trip_ends_in
+        more = "" if left is None else f" for another {rough(left)}"
+        return f"{self.status.automaton}{more}"
+
     def _settings(self) -> Iterator[tuple[str, str]]:
         overrides = self.status.overrides
         for name, option in OPTIONS.items():
             value = getattr(self.status, name)
             shown = exact(value) if option.is_duration else str(value)
-            yield name, f"{shown:<10} (set by an operator)" if name in overrides else shown
+            if name in overrides:
+                shown = f"{shown:<10} (set by an operator)"
+            elif name in self.status.conflict:
+                other = self.status.conflict[name]
+                said = exact(other) if option.is_duration else other
+                shown = f"{shown:<10} ({self.status.conflict_by or 'a worker'} declares {said})"
+            yield name, shown
 
     def _trip(self) -> Iterator[tuple[str, str]]:
         trip = self.last_trip

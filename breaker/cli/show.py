@@ -14,14 +14,8 @@ from rich.text import Text
 from breaker.cli.durations import rough
 from breaker.model import State, Status
 from breaker.pacing import as_text
+from breaker.transitions import STATES
 
-STYLES = {
-    State.CLOSED: "green",
-    State.OPEN: "bold red",
-    State.HALF_OPEN: "yellow",
-    State.FORCED_OPEN: "bold red",
-    State.DISABLED: "magenta",
-}
 # Spaces between two columns, and before a last cell that is on a line of its own.
 GAP = 2
 INDENT = 4
@@ -90,11 +84,17 @@ def why(status: Status) -> str:
     return clean(f"{status.reason} ({by})" if status.reason and by else status.reason or by)
 
 
+def style(state: State) -> str:
+    """The colour of a state; bold if workers are paused in it."""
+    info = STATES[state]
+    return f"bold {info.colour}" if info.is_paused else info.colour
+
+
 def state(status: Status) -> Text:
     """The state, coloured; with the pace if it recovers at a pace."""
     shadow = " (shadow)" if status.mode == "shadow" else ""
     pace_ = f", {pace(status)}" if status.pace is not None else ""
-    return Text(f"{status.state}{shadow}{pace_}", STYLES[status.state])
+    return Text(f"{status.state}{shadow}{pace_}", style(status.state))
 
 
 def headline(status: Status) -> Text:

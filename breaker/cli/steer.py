@@ -102,6 +102,29 @@ disable = ordering("disable", Breaker.disable, "Never pause this queue. Errors s
 enable = ordering("enable", Breaker.enable, "Re-enable a disabled breaker.")
 
 
+@command("forget")
+@name_argument
+@all_option
+@json_option
+def forget(session: Session, *, name: str | None, every: bool, json: bool) -> None:
+    """Remove a breaker: its state, its history, its place in the list.
+
+    A worker that still uses the name makes a new breaker with its next job.
+    """
+    targets = aim(session, name, every=every)
+    gone = []
+    for target in targets:
+        with session.breaker(target.name) as breaker:
+            breaker.forget()
+        gone.append(target.name)
+        if not json:
+            show.lines([f"{show.clean(target.name)}  forgotten"])
+    if json:
+        show.lines([as_json.pretty({"forgotten": gone})])
+    elif not gone:
+        show.note(f"{session.fleet.target} has no breakers yet; nothing changed")
+
+
 def aim(
     session: Session, name: str | None, *, every: bool, may_be_new: bool = False
 ) -> list[Status]:

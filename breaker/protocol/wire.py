@@ -49,11 +49,17 @@ def moment(ms: float | None) -> datetime | None:
 
 
 def options(wire: Mapping[str, Any]) -> dict[str, Any]:
-    """Options in seconds from the wire's fields; what is not an option is left out."""
+    """Options in seconds from the wire's fields; other fields are left out."""
+    return {name: value for name, value in settings(wire).items() if value is not None}
+
+
+def settings(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in seconds from what was set; None for an override that was removed."""
     return {
-        name: value / 1000 if is_duration else value
+        name: value / 1000 if is_duration and value is not None else value
         for name, wire_name, is_duration in _WIRED
-        if (value := wire.get(wire_name)) is not None
+        if wire_name in wire
+        for value in [wire[wire_name]]
     }
 
 
@@ -126,7 +132,7 @@ def transition(name: str, fields: Mapping[str, Any], event_id: str = "") -> Tran
         evidence=_evidence(fields.get("evidence", "")),
         trip_id=fields.get("trip_id", ""),
         is_shadow="shadow" in fields,
-        settings=options(_object(fields.get("settings"))),
+        settings=settings(_object(fields.get("settings"))),
         replaces=fields.get("replaces", ""),
         kind=fields.get("kind", ""),
         incarnation=fields.get("incarnation", ""),
@@ -217,7 +223,12 @@ def _conflict(view: Snapshot) -> dict[str, Any]:
     """The options that another release, running side by side, declares otherwise."""
     rival = options(_object(view.get("rival")))
     in_force = options(view)
-    return {name: value for name, value in rival.items() if in_force.get(name) != value}
+    overridden = options(_object(view.get("overrides")))  # by an operator, for both releases
+    return {
+        name: value
+        for name, value in rival.items()
+        if name not in overridden and in_force.get(name) != value
+    }
 
 
 def _object(encoded: Any) -> Any:

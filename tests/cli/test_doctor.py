@@ -11,6 +11,7 @@ from breaker.cli.rehearsal import Rehearsal
 from breaker.protocol.scripts import script_names
 from breaker.store.run_sync import SyncStore
 from breaker.store.target import Target
+from tests.contract.waiting import eventually
 
 PASSWORD = "hunter2-do-not-show"
 
@@ -223,6 +224,44 @@ def test_odd_breakers_are_counted_and_named(run, make, client, prefix):
     assert "4 known" in texts
 
 
+def side_by_side(make, **more):
+    """Two releases of a worker, each started more than once."""
+    for _ in range(2):
+        for worker, threshold in (("old", 3), ("new", 7)):
+            make("content", worker=worker, threshold=threshold, push=False).record_success()
+
+
+def test_overrides_and_releases_that_disagree_are_named(run, make):
+    side_by_side(make)
+    run("set", "content", "cooldown=5m")
+    lines = [line.split(maxsplit=2) for line in run("doctor").stdout.splitlines()]
+    assert [(level, rest) for level, name, rest in lines if name == "options"] == [
+        (
+            "ok",
+            "content: an operator has set cooldown=5m; to undo: breaker set content cooldown=",
+        ),
+        (
+            "warn",
+            "content: old declares threshold=3, but threshold=7 is in force; "
+            + "two releases run side by side: deploy one of them everywhere",
+        ),
+    ]
+    run("set", "content", "threshold=9")
+    assert "declares" not in run("doctor").stdout
+
+
+def test_the_processes_that_listen_are_counted(doctor, make, server):
+    before = doctor(server.url)["connections"]["message"]
+    assert before.endswith("processes listen for changes")
+    make("content")._watch._pump.wake(is_wanted=True)
+    count = int(before.split("; ")[1].split()[0])
+
+    def are_counted():
+        return f"; {count + 1} processes" in doctor(server.url)["connections"]["message"]
+
+    eventually(are_counted)
+
+
 @pytest.mark.parametrize(
     ("check", "level", "words"),
     [
@@ -242,6 +281,8 @@ def test_odd_breakers_are_counted_and_named(run, make, client, prefix):
         (checks.clock(3600.0), "warn", "1h ahead of this machine's"),
         (checks.clock(0.01), "ok", "10 ms"),
         (checks.latency(0.1), "warn", "100.0 ms"),
+        (checks.connections(3, 1, 0), "ok", "3; 1 processes listen"),
+        (checks.connections(95, 60, 100), "warn", "raise maxclients"),
     ],
 )
 def test_what_the_server_says_of_itself(check, level, words):

@@ -1,11 +1,14 @@
 import json
 import re
 from dataclasses import fields
+from datetime import UTC, datetime
 
 import pytest
 
-from breaker import Transition
+from breaker import State, Transition
+from breaker.cli import events, show
 from breaker.cli.exits import Exit
+from breaker.transitions import EVENTS, STATES
 from tests.cli.conftest import recover, trip
 
 
@@ -75,6 +78,37 @@ def test_machines_get_an_object_per_line(run):
     ]
     assert list(answers[0]) == [field.name for field in fields(Transition)]
     assert answers[0]["at"].endswith("Z")
+
+
+def test_an_override_that_is_removed_is_named(run, make):
+    make("content").record_rate_limit_error()
+    run("set", "content", "cooldown=5m", "threshold=7", "--by", "ana")
+    run("set", "content", "cooldown=", "--unset", "threshold", "--by", "ana")
+    last = run("events", "content").stdout.splitlines()[-1]
+    assert last.endswith("set by an operator threshold= cooldown= (by ana)")
+    answer = json.loads(run("events", "content", "--json").stdout.splitlines()[-1])
+    assert answer["settings"] == {"threshold": None, "cooldown": None}
+
+
+def test_an_order_says_what_it_replaces(run, make):
+    make("content").record_rate_limit_error()
+    run("pause", "content", "--reason", "deploy", "--by", "ana")
+    run("pause", "content", "--for", "5m", "--reason", "again", "--by", "ben")
+    last = run("events", "content").stdout.splitlines()[-1]
+    assert last.endswith(
+        "5m      again (replaces paused until resumed by ana: deploy) (by ben)"
+    )
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_event_has_the_colour_of_the_state_that_it_led_to(state):
+    for name, event in EVENTS.items():
+        for _, after in event.steps:
+            step = Transition(name, name, "closed", after, 1, datetime.now(UTC))
+            wanted = "" if name == "settings" else show.style(after)
+            assert events.style(step) == wanted
+    assert STATES[state].colour in show.style(state)
+    assert show.style(state).startswith("bold") is STATES[state].is_paused
 
 
 def test_a_trip_in_shadow_mode_is_marked(run, make):

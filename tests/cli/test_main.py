@@ -23,6 +23,7 @@ COMMANDS = [
     "disable",
     "enable",
     "set",
+    "forget",
     "demo",
     "serve",
 ]

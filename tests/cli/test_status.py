@@ -77,6 +77,25 @@ def test_one_breaker_shows_everything(run, make):
     assert any(line.startswith("to resume breaker ") for line in lines)
 
 
+def test_what_lies_under_an_order_is_shown(run, make):
+    trip(make("content"), retry_after=90)
+    run("pause", "content", "--for", "5m", "--reason", "deploy", "--by", "ana")
+    lines = [" ".join(line.split()) for line in run("status", "content").stdout.splitlines()]
+    assert lines[0].startswith("content forced-open until ")
+    assert any(line.startswith("under it open for another 1m") for line in lines)
+    run("resume", "content")
+    run("disable", "content")
+    assert "under it      closed" in run("status", "content").stdout
+
+
+def test_options_that_another_release_declares_are_shown(run, make):
+    for _ in range(2):
+        make("content", threshold=3, worker="old", push=False).record_success()
+        make("content", threshold=7, worker="new", push=False).record_success()
+    lines = run("status", "content").stdout.splitlines()
+    assert "  threshold     7          (old declares 3)" in lines
+
+
 def test_a_probe_that_is_out_is_shown(run, make):
     breaker = make("content", threshold=1, cooldown=0.001, recovery="probe")
     trip(breaker)

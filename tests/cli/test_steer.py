@@ -127,6 +127,20 @@ def test_the_longest_pause_that_the_command_takes_is_one_that_the_breaker_takes(
     assert "(in 365d)" in result.stdout
 
 
+def test_a_breaker_that_is_forgotten_is_gone(run, make, client, prefix):
+    for name in ("content", "mail", "images"):
+        trip(make(name))
+    assert run("forget", "content").stdout == "content  forgotten\n"
+    left = list(client.scan_iter(f"{prefix}:{{content}}:*"))
+    assert all(":seen:" in key and client.pttl(key) > 0 for key in left)
+    assert client.smembers(f"{prefix}s") == {"mail", "images"}
+    assert run("forget", "content").exit_code == Exit.UNKNOWN
+    answer = json.loads(run("forget", "--all", "--json").stdout)
+    assert answer == {"forgotten": ["images", "mail"]}
+    assert not client.exists(f"{prefix}s")
+    assert run("forget", "--all").stderr.endswith(" has no breakers yet; nothing changed\n")
+
+
 def test_all_of_none_is_a_note(run):
     result = run("resume", "--all")
     assert result.exit_code == 0
