@@ -242,8 +242,10 @@ def test_overrides_and_releases_that_disagree_are_named(run, make):
         ),
         (
             "warn",
-            "content: old declares threshold=3, but threshold=7 is in force; "
-            + "two releases run side by side: deploy one of them everywhere",
+            (
+                "content: old declares threshold=3, but threshold=7 is in force; "
+                "two releases run side by side: deploy one of them everywhere"
+            ),
         ),
     ]
     run("set", "content", "threshold=9")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from breaker.settings import OPTIONS
+from breaker.transitions import EVENTS, STATES, is_allowed
 from tests.docs.pages import PAGES, ROOT
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
@@ -37,3 +38,34 @@ def test_the_table_of_options_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| `.*$", page, re.MULTILINE)
     wanted = [f"| `{one.name}` | {one.default} | {one.help} |" for one in OPTIONS.values()]
     assert rows == wanted, "docs/options.md should have:\n" + "\n".join(wanted)
+
+
+def test_the_diagram_has_the_steps_of_the_table() -> None:
+    page = (ROOT / "docs/states.md").read_text()
+    drawn = {
+        (event, before.replace("_", "-"), after.replace("_", "-"))
+        for before, after, event in re.findall(r"(\w+) --> (\w+): ([\w-]+)", page)
+    }
+    assert [step for step in drawn if not is_allowed(*step)] == []
+    made_by_no_operator = {
+        (name, str(before), str(after))
+        for name, event in EVENTS.items()
+        for before, after in event.steps
+        if not event.is_order and before is not after
+    }
+    assert made_by_no_operator - drawn == set()
+
+
+def test_the_tables_of_states_and_events_are_those_of_the_code() -> None:
+    page = (ROOT / "docs/states.md").read_text()
+    states = [
+        f"| {state} | {info.meaning} | {'yes' if info.is_paused else 'no'} |"
+        for state, info in STATES.items()
+    ]
+    events = [
+        f"| `{name}` | {event.meaning} | {'yes' if event.is_order else ''} |"
+        for name, event in EVENTS.items()
+    ]
+    for table in (states, events):
+        wanted = "\n".join(table)
+        assert wanted in page, f"docs/states.md should have:\n{wanted}"
