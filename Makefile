@@ -30,8 +30,8 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all bench bench-recovery picture check lint types imports dead-code spelling lua-check \
-	wheel constraints clean
+.PHONY: help setup demo test test-all test-integrations bench bench-recovery picture check lint types \
+	imports dead-code spelling lua-check wheel constraints clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,10 +42,14 @@ demo: $(DEMO) ## watch a fleet meet a rate limit (ARGS="--help" for its options)
 	@$(BIN)/breaker demo $(ARGS)
 
 test: $(DEV) ## run the tests (ARGS="-k NAME" for some of them)
-	@$(BIN)/python -m pytest -m "not slow and not bench" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not bench and not integration" $(ARGS)
 
 test-all: $(DEV) ## run the slow tests too
-	@$(BIN)/python -m pytest -m "not bench" $(ARGS)
+	@$(BIN)/python -m pytest -m "not bench and not integration" $(ARGS)
+
+test-integrations: $(DEV) ## run fleets of each framework's workers against their contract (4 minutes)
+	@rm -f build/integrations.jsonl
+	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/integrations $(ARGS)
 
 # PEERS=1 installs the other breakers first; those that are missing are left out.
 bench: $(DEV) ## measure what the guard costs (PEERS=1: beside others; ARGS="--help": its options)

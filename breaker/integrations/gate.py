@@ -16,16 +16,18 @@ from typing import Any
 
 from breaker import (
     Breaker,
+    BreakerOpen,
     ConfigurationError,
     Permit,
     RateLimit,
     State,
     Status,
     StoreError,
-    rate_limit,
 )
 
 ENVIRONMENT = "BREAKER_QUEUES"
+# Seconds after which a queue that was empty, or is paused, is looked at again at the latest.
+POLL = 1.0
 # Seconds that a job waits before it runs again, if it was rate limited, the queue is not paused
 # and the upstream gave no time.
 SHORT_DELAY = 1.0
@@ -115,24 +117,42 @@ class Gate:
             ", ".join(guarded) or "none",
         )
 
-    def settle(self, permit: Permit, error: BaseException | None) -> Outcome:
+    def settle(
+        self,
+        permit: Permit,
+        error: BaseException | None,
+        *,
+        control_flow: tuple[type[BaseException], ...] = (),
+    ) -> Outcome:
         """Report what a job ended with, and say what follows.
 
         A job that is done stays done: a failure of the store is logged, not raised.
+
+        Args:
+            permit: the job's permit.
+            error: what the job raised; None: it succeeded.
+            control_flow: the framework's own exceptions. The exception that one wraps is reported,
+                and the framework does what it was told.
         """
-        limited = None if error is None else rate_limit(error)
-        try:
-            if error is None:
-                permit.success()
-            elif limited is None or limited.kind != "rate_limit":
-                permit.release()
-                return Outcome()
-            else:
-                return self._outcome(limited, permit.rate_limited(limited.retry_after))
-        except StoreError:
-            _LOGGER.exception("the result of a job could not be reported")
-            return self._outcome(limited, None) if limited else Outcome()
-        return Outcome()
+        if not isinstance(error, control_flow):
+            return self._report(permit, error)
+        wrapped = _wrapped(error)
+        if wrapped is None:
+            give_back(permit.release)
+            return Outcome()
+        return Outcome(self._report(permit, wrapped).limited)
+
+    def describe(self, queue: str) -> dict[str, Any]:
+        """The arguments of a gate that guards this queue alone, for another process."""
+        return {
+            "queues": {queue: self._name_of(queue)},
+            "requeue": self._requeue,
+            **self._options,
+        }
+
+    def _report(self, permit: Permit, error: BaseException | None) -> Outcome:
+        limited = permit.report(error)
+        return Outcome() if limited is None else self._outcome(limited, permit.status)
 
     def _outcome(self, limited: RateLimit, status: Status | None) -> Outcome:
         """Put a rate limited job back, unless the breaker would not pause the queue anyway."""
@@ -153,10 +173,33 @@ class Gate:
         )
 
 
-def release(permit: Permit) -> None:
-    """Give back a permit for which no job arrived, so that other workers can use it."""
+def acquire(breaker: Breaker) -> tuple[Permit | None, float]:
+    """Ask for a permit without waiting.
+
+    Returns:
+        The permit, or None and the seconds after which it is worth asking again.
+    """
     try:
-        permit.release()
+        return breaker.acquire(timeout=0), 0.0
+    except BreakerOpen as error:
+        return None, POLL if error.retry_after is None else min(POLL, error.retry_after)
+    except StoreError:
+        _LOGGER.exception("%s: the store cannot be asked; the queue waits", breaker.name)
+        return None, POLL
+
+
+def is_current(permit: Permit) -> bool:
+    """Whether a permit still holds."""
+    try:
+        return permit.is_current()
+    except StoreError:
+        return False
+
+
+def give_back(give: Callable[[], object]) -> None:
+    """Give a permit back, by its `unused` or its `release`; a failure of the store is logged."""
+    try:
+        give()
     except StoreError:
         _LOGGER.exception("a permit could not be given back")
 
@@ -178,6 +221,12 @@ def extra(framework: str, least: str) -> Iterator[None]:
         message = f"{framework} {found} is too old, {least} or newer is needed: {command}"
         raise ImportError(message)
     yield
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """The exception that a framework's own exception carries (Celery's `exc`), or came from."""
+    carried = getattr(error, "exc", None)
+    return carried if isinstance(carried, BaseException) else error.__cause__
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -17,6 +17,8 @@ while another queue has jobs.
 
 import contextlib
 import functools
+import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,15 +27,23 @@ from typing import Any
 
 import redis
 
-from breaker import BreakerOpen, ConfigurationError, Permit, StoreUnavailable
-from breaker.integrations.gate import ENVIRONMENT, Gate, Queues, extra, release
+from breaker import ConfigurationError, Permit, StoreUnavailable
+from breaker.integrations.gate import (
+    ENVIRONMENT,
+    Gate,
+    Queues,
+    acquire,
+    extra,
+    give_back,
+    is_current,
+)
 
 with extra("rq", least="2.8"):
     from rq import Queue, Retry, SimpleWorker, Worker
     from rq.exceptions import DequeueTimeout
     from rq.job import Job
     from rq.utils import now
-    from rq.worker import BaseWorker
+    from rq.worker import BaseWorker, SpawnWorker
 
 # Longest blocking pop in seconds. During a pop the worker cannot notice a pause or a resume; it is
 # also how old a permit can be when its job arrives.
@@ -43,6 +53,8 @@ SHORTEST_POP = 0.01
 # How often a job may be put back: RQ fails a job that was put back more often.
 ENDLESS = 1_000_000
 
+# Where a spawned process finds its queue, its permit and the gate's options.
+CARRIED = "RQ_BREAKER_PERMIT"
 LINE = ENVIRONMENT + "={}"
 
 
@@ -63,12 +75,11 @@ class Reader:
             return True
         if time.monotonic() < self._due.get(name, 0.0):
             return False
-        try:
-            self._permits[name] = breaker.acquire(timeout=0)
-        except BreakerOpen as error:
-            wait = LONGEST_POP if error.retry_after is None else error.retry_after
+        permit, wait = acquire(breaker)
+        if permit is None:
             self._due[name] = time.monotonic() + min(wait, LONGEST_POP)
             return False
+        self._permits[name] = permit
         return True
 
     def next_look(self, name: str) -> float:
@@ -77,21 +88,18 @@ class Reader:
 
     def admit(self, name: str) -> bool:
         """Whether the job just popped may run. The queue may have been paused meanwhile."""
-        self._in_hand = None
-        breaker = self._gate.breaker(name)
-        if breaker is None:
+        self._in_hand = self._permits.pop(name, None)
+        if self._in_hand is None or is_current(self._in_hand):
             return True
-        if breaker.is_paused():
-            self.give_back()
-            return False
-        self._in_hand = self._permits.pop(name)
-        return True
+        give_back(self._in_hand.unused)
+        self._in_hand = None
+        return False
 
     def give_back(self) -> None:
         """Release the permits for which no job arrived, so that other workers can use them."""
         while self._permits:
             _, permit = self._permits.popitem()
-            release(permit)
+            give_back(permit.unused)
 
     def take_permit(self) -> Permit | None:
         """The permit of the job that runs now, once."""
@@ -143,17 +151,21 @@ class BreakerMixin(BaseWorker):
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._shutdown_requested_date = now()
-        self.handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        self.handle_warm_shutdown_request()
         self._stop_requested = self.reader.is_stopping = True
 
     def perform_job(self, job: Job, queue: Queue, *rest: Any) -> bool:
         """Run the job under its permit."""
-        permit = self.reader.take_permit()
+        permit = self.take_permit()
         if permit is not None:
             # The one seam between what a job raises or returns and what RQ makes of it.
             guarded = functools.partial(perform_guarded, self.gate, job, permit, job.perform)
             job.perform = guarded  # type: ignore[method-assign]
         return super().perform_job(job, queue, *rest)
+
+    def take_permit(self) -> Permit | None:
+        """The permit of the job that is to run now."""
+        return self.reader.take_permit()
 
     @functools.cached_property
     def _gated_class(self) -> type[Queue]:
@@ -175,6 +187,37 @@ class BreakerSimpleWorker(BreakerMixin, SimpleWorker):
     """RQ's worker that runs jobs in its own process."""
 
 
+class BreakerSpawnWorker(BreakerMixin, SpawnWorker):
+    """RQ's worker that spawns a process for each job; the permit travels in the environment."""
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Check that the spawned processes can be told what they need."""
+        try:
+            json.dumps(dict(self.breaker_options))
+        except TypeError as error:
+            message = f"a SpawnWorker's options must be numbers and texts ({error}): give url="
+            raise ConfigurationError([message]) from error
+        super().bootstrap(*args, **kwargs)
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Spawn the process, with the permit in its environment."""
+        permit = self.reader.take_permit()
+        carried = permit and (self.gate.describe(queue.name), permit.export())
+        os.environ[CARRIED] = json.dumps(carried)
+        super().fork_work_horse(job, queue)
+
+    def take_permit(self) -> Permit | None:
+        """In the spawned process: what its environment carries."""
+        carried = json.loads(os.environ.pop(CARRIED, "null"))
+        if carried is None:
+            return None
+        given, text = carried
+        self.gate = Gate(line=LINE, **given)
+        (queue,) = self.gate.names
+        breaker = self.gate.breaker(queue)
+        return None if breaker is None else breaker.permit(text)
+
+
 def install(worker: BaseWorker, /, queues: Queues = None, **options: Any) -> None:
     """Guard the queues of a worker, before it works.
 
@@ -190,8 +233,14 @@ def install(worker: BaseWorker, /, queues: Queues = None, **options: Any) -> Non
         raise ConfigurationError(["this worker is guarded already: call install only once"])
     gate = Gate(queues, line='install(worker, queues=["{}"])', **options)
     plain = type(worker)
-    worker.__class__ = type(f"Breaker{plain.__name__}", (BreakerMixin, plain), {})
-    vars(worker)["gate"] = gate
+    if not issubclass(plain, SpawnWorker):
+        worker.__class__ = type(f"Breaker{plain.__name__}", (BreakerMixin, plain), {})
+    elif plain is SpawnWorker:  # the spawned process must be able to import the class
+        worker.__class__ = BreakerSpawnWorker
+    else:
+        message = f"write class YourWorker(BreakerMixin, {plain.__name__}) instead of install"
+        raise ConfigurationError([message])
+    vars(worker).update(gate=gate, breaker_options=options)
 
 
 def gated(queue_class: type[Queue], reader: Reader) -> type[Queue]:

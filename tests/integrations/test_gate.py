@@ -5,8 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from breaker import Breaker, ConfigurationError, RateLimit, StoreUnavailable
-from breaker.integrations.gate import ENVIRONMENT, Gate, extra, release
+from breaker import (
+    Breaker,
+    BreakerOpen,
+    ConfigurationError,
+    RateLimit,
+    State,
+    StoreUnavailable,
+    rate_limit,
+)
+from breaker.integrations.gate import ENVIRONMENT, Gate, acquire, extra, give_back, is_current
 
 
 class Limited(Exception):
@@ -134,32 +142,28 @@ def test_a_framework_that_is_too_old_is_named_with_the_version():
 class Permit:
     """Notes its reports; the answer to a rate limit error is a status."""
 
-    def __init__(self, error=None, **status):
+    def __init__(self, **status):
         self.reports = []
-        self._error = error
-        given = {
-            "mode": "enforce",
-            "state": "closed",
-            "is_paused": False,
-            "consecutive_errors": 1,
-            "threshold": 5,
-        }
-        self._status = SimpleNamespace(**given | status)
+        self._answer = SimpleNamespace(
+            **{
+                "mode": "enforce",
+                "state": "closed",
+                "is_paused": False,
+                "consecutive_errors": 1,
+                "threshold": 5,
+            }
+            | status
+        )
+        self.status = None
 
-    def _note(self, *report):
-        self.reports.append(report)
-        if self._error:
-            raise self._error
-
-    def success(self):
-        self._note("success")
+    def report(self, error=None):
+        self.reports.append(error)
+        limited = error and rate_limit(error)
+        self.status = self._answer if limited else None
+        return limited
 
     def release(self):
-        self._note("release")
-
-    def rate_limited(self, retry_after):
-        self._note("rate limited", retry_after)
-        return self._status
+        self.reports.append("released")
 
 
 def settle(error, permit=None, **options):
@@ -170,13 +174,14 @@ def settle(error, permit=None, **options):
 def test_a_success_is_reported():
     outcome, reports = settle(None)
     assert not outcome.is_put_back
-    assert reports == [("success",)]
+    assert reports == [None]
 
 
-def test_another_error_is_no_evidence():
-    outcome, reports = settle(ZeroDivisionError())
+def test_another_error_is_left_to_the_framework():
+    error = ZeroDivisionError()
+    outcome, reports = settle(error)
     assert not outcome.is_put_back
-    assert reports == [("release",)]
+    assert reports == [error]
 
 
 def test_a_rate_limited_job_is_put_back():
@@ -184,14 +189,14 @@ def test_a_rate_limited_job_is_put_back():
     assert outcome.is_put_back
     assert outcome.delay == 0
     assert isinstance(outcome.limited, RateLimit)
-    assert reports == [("rate limited", 7.0)]
+    assert [type(error) for error in reports] == [Limited]
 
 
 def test_a_job_is_left_to_the_framework_where_asked():
     assert not settle(Limited(), requeue=False)[0].is_put_back
 
 
-@pytest.mark.parametrize("status", [{"mode": "shadow"}, {"state": "disabled"}])
+@pytest.mark.parametrize("status", [{"mode": "shadow"}, {"state": State.DISABLED}])
 def test_a_job_is_left_to_the_framework_if_the_queue_is_never_paused(status):
     assert not settle(Limited(), Permit(**status))[0].is_put_back
 
@@ -204,14 +209,63 @@ def test_a_job_waits_if_enough_errors_do_not_pause_the_queue(retry_after, delay)
     assert settle(error, Permit(consecutive_errors=5, is_paused=True))[0].delay == 0
 
 
-def test_a_store_that_is_away_changes_nothing_for_a_job(caplog):
-    away = StoreUnavailable("gone")
-    assert settle(None, Permit(away))[0].is_put_back is False
-    outcome, _ = settle(Limited(), Permit(away))
-    assert outcome.is_put_back
-    assert outcome.delay == 7.0
-    release(Permit(away))
-    assert caplog.text.count("could not be") == 3
+class Control(Exception):
+    """A framework's own exception."""
+
+    def __init__(self, exc=None):
+        self.exc = exc
+
+
+def settle_control(error):
+    permit = Permit()
+    return gate(["content"]).settle(permit, error, control_flow=(Control,)), permit.reports
+
+
+@pytest.mark.parametrize("wraps_by", ["exc", "cause"])
+def test_what_a_frameworks_own_exception_wraps_is_evidence(wraps_by):
+    limited = Limited()
+    error = Control(limited if wraps_by == "exc" else None)
+    error.__cause__ = limited if wraps_by == "cause" else None
+    outcome, reports = settle_control(error)
+    assert reports == [limited]
+    assert outcome.limited
+    assert not outcome.is_put_back  # the framework does what it was told
+
+
+def test_a_frameworks_own_exception_alone_is_no_evidence():
+    outcome, reports = settle_control(Control())
+    assert reports == ["released"]  # whatever the classifier would make of its name
+    assert outcome.limited is None
+
+
+def test_a_job_waits_if_its_error_could_not_be_reported():
+    permit = Permit()
+    permit.report = rate_limit
+    assert settle(Limited(), permit)[0].delay == 7.0
+
+
+# -- the store is away
+
+
+def away(timeout=None):
+    raise StoreUnavailable("gone")
+
+
+def test_a_store_that_is_away_never_takes_a_workers_loop_down(caplog):
+    breaker = SimpleNamespace(acquire=away, name="content")
+    assert acquire(breaker) == (None, 1.0)
+    assert not is_current(SimpleNamespace(is_current=away))
+    give_back(away)
+    assert [record.exc_info[1].args for record in caplog.records] == [("gone",)] * 2
+
+
+@pytest.mark.parametrize(("retry_after", "wait"), [(0.3, 0.3), (60.0, 1.0), (None, 1.0)])
+def test_a_refusal_says_when_to_ask_again_within_a_second(retry_after, wait):
+    def refuse(timeout):
+        assert timeout == 0
+        raise BreakerOpen("content", retry_after=retry_after, epoch=1, state="open")
+
+    assert acquire(SimpleNamespace(acquire=refuse, name="content")) == (None, wait)
 
 
 def test_a_real_breaker_counts_what_is_settled(url, name):

@@ -1,0 +1,122 @@
+"""Everything a contract test needs: two servers, an upstream, a fleet, and a feed of `other`."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from breaker import Breaker
+from breaker.embedded import EmbeddedStore
+from tests.contract.waiting import eventually
+from tests.integrations import fleets
+from tests.integrations.fleets import Fleet
+from tests.integrations.rabbit import PROGRAM, Rabbit
+from tests.integrations.upstream import Upstream
+from tests.servers import absent
+
+# Seconds that a condition may take to come true on a busy machine.
+DEADLINE = 60.0
+REPORT = Path(__file__).parents[3] / "build" / "integrations.jsonl"
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[Rabbit]:
+    if not PROGRAM.exists():
+        absent("RabbitMQ is not installed (on Debian: apt install rabbitmq-server)")
+    with Rabbit() as rabbit:
+        yield rabbit
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, kind: str) -> Iterator[EmbeddedStore | Rabbit]:
+    """The broker of a kind of fleet, without a message."""
+    if fleets.KINDS[kind].has_rabbit:
+        rabbit = request.getfixturevalue("rabbit")
+        yield rabbit
+        rabbit.forget()
+        return
+    with EmbeddedStore() as server:
+        yield server
+
+
+@pytest.fixture
+def breaker(store: EmbeddedStore) -> Iterator[Breaker]:
+    """The breaker of `content`, to look and to steer."""
+    with Breaker("content", url=store.url, push=False) as breaker:
+        yield breaker
+
+
+@pytest.fixture
+def start(
+    store: EmbeddedStore, broker: EmbeddedStore | Rabbit, upstream: Upstream
+) -> Iterator[Callable[..., Fleet]]:
+    """Start a fleet by its name; the broker and the store are different servers."""
+    started: list[Fleet] = []
+
+    def start(name: str, *, workers: int = 2, **environment: str) -> Fleet:
+        fleet: Fleet = fleets.KINDS[name](broker.url, store.url, upstream.url, **environment)
+        started.append(fleet)
+        fleet.start(workers)
+        return fleet
+
+    yield start
+    for fleet in started:
+        fleet.end()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show with a failure what the workers printed."""
+    report = yield
+    if report.when == "call" and report.failed and (fleet := getattr(item, "fleet", None)):
+        report.sections.append(("workers", fleet.said()))
+    return report
+
+
+class Feed:
+    """Sends jobs of `other` all the time, and notes how late the machine lets it."""
+
+    def __init__(self, fleet: Fleet, every: float = 0.1) -> None:
+        self.sent = 0
+        self.latest = 0.0
+        self._fleet, self._every = fleet, every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            self.latest = max(self.latest, time.monotonic() - due)
+            self._fleet.send("other", f"o{self.sent}")
+            self.sent += 1
+            due += self._every
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def wait_for(look: Callable[[], object]) -> object:
+    return eventually(look, DEADLINE)
+
+
+def note(kind: str, **figures: float) -> None:
+    """Add figures to the report, from which the table in the documentation is made."""
+    REPORT.parent.mkdir(exist_ok=True)
+    with REPORT.open("a") as report:
+        rounded = {name: round(value, 3) for name, value in figures.items()}
+        report.write(json.dumps({"kind": kind, **rounded}) + "\n")

@@ -1,0 +1,182 @@
+"""What every integration keeps to, with real workers, a real broker and a real upstream as judge."""
+
+import signal
+import time
+
+import pytest
+import redis
+
+from tests.integrations.contract.conftest import Feed, note, wait_for
+from tests.integrations.fleets import KINDS
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+# Seconds that a pause lasts: the upstream says so with each 429.
+PAUSE = 4.0
+# Calls per second that the upstream allows after the pause.
+ALLOWED = 20.0
+
+every_kind = pytest.mark.parametrize("kind", list(KINDS))
+main_kinds = pytest.mark.parametrize(
+    "kind", [name for name, made in KINDS.items() if made.is_main]
+)
+
+
+def answered(upstream, queue="content"):
+    return len(upstream.answered(queue))
+
+
+def send(fleet, count, queue="content", first=0):
+    for number in range(first, first + count):
+        fleet.send(queue, f"{queue[0]}{number}")
+
+
+@every_kind
+def test_a_trip_stops_the_queue_and_nothing_else_and_it_recovers_at_a_pace(
+    kind, start, upstream, breaker, request
+):
+    request.node.fleet = fleet = start(kind)
+    upstream.retry_after = PAUSE
+    send(fleet, fleet.jobs)
+    with Feed(fleet, fleet.every) as feed:
+        wait_for(lambda: answered(upstream) >= fleet.jobs // 4)
+        upstream.refuses = True
+        status = wait_for(lambda: (seen := breaker.status()).is_paused and seen)
+        tripped = time.monotonic()
+        upstream.refuses, upstream.rate = False, ALLOWED
+        resumes = tripped + status.resumes_in
+        wait_for(lambda: answered(upstream) == fleet.jobs)
+        wait_for(lambda: answered(upstream, "other") >= feed.sent - 5)
+    done = time.monotonic()
+
+    started = [call.at for call in upstream.of("content", since=tripped)]
+    leaked = [at for at in started if at < resumes - 0.1]
+    first = min(at for at in started if at >= resumes - 0.1)
+    recovery = upstream.of("content", since=resumes - 0.1)
+    limited = [call for call in recovery if call.status == 429]
+    gap = longest_gap(upstream.of("other"), tripped, resumes)
+    note(
+        kind,
+        leak=len(leaked),
+        resume_after=first - resumes,
+        limited=len(limited) / len(recovery),
+        rate=len(recovery) / (done - resumes),
+        other_gap=gap,
+    )
+    assert len(leaked) <= 2 * fleet.slots
+    assert first - resumes < 2.0 + feed.latest
+    assert len(limited) <= max(4, 0.05 * len(recovery))
+    assert gap < 1.5 + fleet.every + feed.latest
+    assert set(upstream.answered("content").values()) == {1}
+    assert {call.run for call in upstream.of("content")} == {"0"}
+
+
+def longest_gap(calls, since, until):
+    times = sorted(call.at for call in calls if since <= call.at <= until)
+    return max(
+        after - before for before, after in zip([since, *times], [*times, until], strict=True)
+    )
+
+
+@every_kind
+def test_workers_that_start_while_the_queue_is_paused(kind, start, upstream, breaker, request):
+    breaker.pause()
+    request.node.fleet = fleet = start(kind)
+    send(fleet, 10)
+    send(fleet, 10, "other")
+    wait_for(lambda: answered(upstream, "other") == 10)
+    assert not upstream.of("content")
+    breaker.resume()
+    wait_for(lambda: answered(upstream) == 10)
+    assert set(upstream.answered("content").values()) == {1}
+
+
+@every_kind
+def test_workers_that_are_idle_when_the_queue_is_paused(
+    kind, start, upstream, breaker, request
+):
+    request.node.fleet = fleet = start(kind)
+    send(fleet, 10, "other")
+    send(fleet, 10)
+    wait_for(lambda: answered(upstream, "other") + answered(upstream) == 20)
+    breaker.pause()
+    paused = time.monotonic()
+    send(fleet, 10, first=10)
+    send(fleet, 10, "other", first=10)
+    wait_for(lambda: answered(upstream, "other") == 20)
+    # A worker takes what was pushed for true, and it arrives within milliseconds: see the leak.
+    assert len(upstream.of("content", since=paused)) <= 2 * fleet.slots
+    breaker.resume()
+    wait_for(lambda: answered(upstream) == 20)
+    assert set(upstream.answered("content").values()) == {1}
+
+
+@main_kinds
+def test_workers_that_end_in_mid_pause_lose_nothing(kind, start, upstream, breaker, request):
+    request.node.fleet = fleet = start(kind)
+    send(fleet, 60)
+    wait_for(lambda: answered(upstream) >= 10)
+    breaker.pause()
+    quiet(upstream)
+    asked, killed = fleet.processes
+    asked.signal(signal.SIGTERM)
+    assert asked.popen.wait(15) in fleet.exit_codes
+    killed.kill()
+    fleet.start(1)
+    breaker.resume()
+    wait_for(lambda: answered(upstream) == 60)
+    assert set(upstream.answered("content").values()) == {1}
+
+
+def quiet(upstream):
+    """Wait until no call of `content` has come for as long as some jobs take."""
+    wait_for(
+        lambda: time.monotonic() - max(call.until for call in upstream.of("content")) > 0.5
+    )
+
+
+@main_kinds
+def test_a_lost_connection_to_the_broker_in_mid_pause(
+    kind, start, upstream, breaker, broker, request
+):
+    request.node.fleet = fleet = start(kind)
+    send(fleet, 40)
+    wait_for(lambda: answered(upstream) >= 10)
+    breaker.pause()
+    quiet(upstream)
+    with redis.Redis.from_url(broker.url) as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    paused = time.monotonic()
+    send(fleet, 10, "other")
+    wait_for(lambda: answered(upstream, "other") == 10)
+    assert not upstream.of("content", since=paused)
+    breaker.resume()
+    wait_for(lambda: answered(upstream) == 40)
+    assert set(upstream.answered("content").values()) == {1}
+
+
+@main_kinds
+def test_another_error_goes_the_frameworks_usual_way(kind, start, upstream, breaker, request):
+    request.node.fleet = fleet = start(kind)
+    fleet.send("content", "broken")
+    send(fleet, 10)
+    wait_for(lambda: answered(upstream) == 11)
+    assert upstream.answered("content")["broken"] == 1
+    assert breaker.status().rate_limit_errors == 0
+
+
+@main_kinds
+def test_a_waiting_fleet_costs_little(kind, start, upstream, breaker, request):
+    request.node.fleet = fleet = start(kind)
+    send(fleet, 4)
+    send(fleet, 4, "other")
+    wait_for(lambda: answered(upstream) + answered(upstream, "other") == 8)
+    breaker.pause()
+    send(fleet, 10, first=4)
+    quiet(upstream)
+    time.sleep(1.0)  # what they do once, on noticing the pause, is not what waiting costs
+    before = [process.cpu() for process in fleet.processes]
+    time.sleep(3.0)  # the span that is measured
+    used = sum(process.cpu() for process in fleet.processes) - sum(before)
+    note(kind, cpu=used / 3.0 / len(before))
+    assert used / 3.0 / len(before) < 0.05

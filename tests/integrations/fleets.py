@@ -1,0 +1,252 @@
+"""Fleets of real worker processes, one class for each framework; the contract drives them alike."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+import redis
+
+ROOT = Path(__file__).parents[2]
+APPS = "tests.integrations.apps"
+
+
+class Process:
+    """A worker process, in a group of its own with all its children."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
+        self.popen = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def said(self) -> str:
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
+
+    def signal(self, number: int) -> None:
+        self.popen.send_signal(number)
+
+    def kill(self) -> None:
+        """End it with all its children, as a machine does that goes down."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+    def end(self) -> None:
+        self.kill()
+        self.log.close()
+
+    def cpu(self) -> float:
+        """Seconds of processor time of the process and its living children."""
+        return sum(_cpu(pid) for pid in _family(self.popen.pid))
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for each in found:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{each}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _cpu(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Fleet:
+    """Workers of one framework.
+
+    Args:
+        broker: URL of the framework's broker.
+        store: URL of the breaker's store.
+        upstream: URL of the upstream.
+        options: Breaker's own, as environment variables.
+    """
+
+    # Jobs that one worker runs at a time.
+    slots = 1
+    # Whether all of the contract is run with it, and not only the trip and the start.
+    is_main = False
+    exit_codes = (0,)
+    has_rabbit = False
+    # How many jobs the trip needs, and the seconds between two jobs of `other` meanwhile.
+    jobs = 160
+    every = 0.1
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        self.broker = broker
+        self.environment = {
+            "BROKER": broker,
+            "BREAKER_URL": store,
+            "UPSTREAM": upstream,
+            "PYTHONPATH": str(ROOT),
+            **environment,
+        }
+        self.processes: list[Process] = []
+
+    def command(self, number: int) -> list[str]:
+        raise NotImplementedError
+
+    def send(self, queue: str, job: str) -> None:
+        raise NotImplementedError
+
+    def start(self, count: int = 2) -> None:
+        for _ in range(count):
+            command = [sys.executable, "-m", *self.command(len(self.processes))]
+            self.processes.append(Process(command, self.environment))
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.end()
+
+    def said(self) -> str:
+        return "\n\n".join(process.said()[-6000:] for process in self.processes)
+
+
+class CeleryFleet(Fleet):
+    is_main = True
+    pool = "prefork"
+    slots = 2
+    task = "content"
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        super().__init__(broker, store, upstream, **environment)
+        from celery import Celery
+
+        self.app = Celery("sender", broker=broker)
+
+    def command(self, number: int) -> list[str]:
+        options = ["-P", self.pool, "-c", str(self.slots), "-n", f"w{number}@test"]
+        quiet = ["--without-mingle", "--without-gossip", "-l", "INFO"]
+        worker = ["-A", f"{APPS}.celery_app", "worker", "-Q", "content,other"]
+        return ["celery", *worker, *options, *quiet]
+
+    def send(self, queue: str, job: str) -> None:
+        task = f"{APPS}.celery_app.{self.task if queue == 'content' else queue}"
+        self.app.send_task(task, (job,), queue=queue)
+
+
+class CeleryLate(CeleryFleet):
+    is_main = False
+    task = "eager"
+
+    def __init__(self, *urls: str, **environment: str) -> None:
+        super().__init__(*urls, **environment, ACKS_LATE="1")
+
+
+class CeleryThreads(CeleryFleet):
+    is_main = False
+    pool = "threads"
+
+
+class CelerySolo(CeleryFleet):
+    is_main = False
+    pool = "solo"
+    slots = 1
+
+
+class CeleryGevent(CeleryFleet):
+    is_main = False
+    pool = "gevent"
+
+
+class CeleryRabbit(CeleryFleet):
+    is_main = False
+    has_rabbit = True
+
+
+class RqFleet(Fleet):
+    is_main = True
+    worker = "BreakerSimpleWorker"
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        environment = {"BREAKER_QUEUES": "content"} | environment
+        super().__init__(broker, store, upstream, **environment)
+        self.connection = redis.Redis.from_url(broker)
+
+    def command(self, _number: int) -> list[str]:
+        worker = f"breaker.integrations.rq.{self.worker}"
+        return ["rq.cli", "worker", "--url", self.broker, "-w", worker, "other", "content"]
+
+    def send(self, queue: str, job: str) -> None:
+        from rq import Queue
+
+        from tests.integrations.apps import rq_app
+
+        Queue(queue, connection=self.connection).enqueue(
+            getattr(rq_app, queue), job, job_timeout=2
+        )
+
+
+class RqFork(RqFleet):
+    is_main = False
+    worker = "BreakerWorker"
+
+
+class RqSpawn(RqFleet):
+    is_main = False
+    worker = "BreakerSpawnWorker"
+    # A new interpreter for each job takes a good part of a second.
+    jobs = 24
+    every = 2.0
+
+
+class DramatiqFleet(Fleet):
+    is_main = True
+    slots = 2
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        super().__init__(broker, store, upstream, **environment)
+        from tests.integrations.apps.dramatiq_broker import make_broker
+
+        self.sender = make_broker(broker)
+        for queue in ("content", "other"):
+            self.sender.declare_queue(queue)
+
+    def command(self, _number: int) -> list[str]:
+        processes = ["--processes", "1", "--threads", str(self.slots)]
+        return ["dramatiq", f"{APPS}.dramatiq_app", *processes]
+
+    def send(self, queue: str, job: str) -> None:
+        from dramatiq import Message
+
+        self.sender.enqueue(
+            Message(queue_name=queue, actor_name=queue, args=(job,), kwargs={}, options={})
+        )
+
+
+class DramatiqRabbit(DramatiqFleet):
+    is_main = False
+    has_rabbit = True
+
+
+KINDS: dict[str, type[Fleet]] = {
+    "celery-prefork": CeleryFleet,
+    "celery-prefork-late": CeleryLate,
+    "celery-threads": CeleryThreads,
+    "celery-solo": CelerySolo,
+    "celery-gevent": CeleryGevent,
+    "celery-rabbitmq": CeleryRabbit,
+    "dramatiq-redis": DramatiqFleet,
+    "dramatiq-rabbitmq": DramatiqRabbit,
+    "rq-simple": RqFleet,
+    "rq-fork": RqFork,
+    "rq-spawn": RqSpawn,
+}
