@@ -73,7 +73,7 @@ class Fleet:
                 raise status
             if isinstance(status, StoreError):
                 self.unreadable[name] = status
-            elif status.exists:
+            elif status.exists or status.is_paused:  # a pause key may be set by hand
                 yield status
             else:
                 gone.append(Keys(self.prefix, name))

@@ -41,17 +41,18 @@ def test_sixteen_processes_at_once_thirty_times(url, name):
             assert [event.event for event in breaker.events()] == ["tripped"]
 
 
+PROBING = {"threshold": 1, "cooldown": 0.05, "probe_lease": 0.5, "recovery": "probe"}
+
+
 def take_the_probe(url, name, taken):
-    with Breaker(name, url=url) as breaker:
+    with Breaker(name, url=url, **PROBING) as breaker:
         permit = breaker.acquire(timeout=20)
         taken.put(permit.is_probe)
         signal.pause()
 
 
 def test_a_killed_probe_costs_one_lease(url, name):
-    with Breaker(
-        name, url=url, threshold=1, cooldown=0.05, probe_lease=0.5, recovery="probe"
-    ) as breaker:
+    with Breaker(name, url=url, **PROBING) as breaker:
         breaker.record_rate_limit_error()
         taken = SPAWN.Queue()
         prober = SPAWN.Process(target=take_the_probe, args=(url, name, taken), daemon=True)

@@ -129,16 +129,6 @@ def test_a_repeat_after_the_state_is_gone_counts(url, name, client):
         assert not breaker.record_rate_limit_error(error_id="e").duplicate
 
 
-def test_permits_of_a_lost_state_count(url, name, client):
-    with Breaker(name, url=url, push=False, cooldown=LONG) as breaker:
-        for _ in range(3):
-            breaker.pause()
-            breaker.resume()
-        permits = [breaker.acquire() for _ in range(5)]
-        forget(client, name)
-        assert [permit.rate_limited().tripped for permit in permits][-1]
-
-
 def test_a_success_under_a_local_permit_closes_nothing(new_server, name):
     server = new_server("--appendonly", "yes", "--appendfsync", "always")
     options = {"url": server.url, "push": False, "threshold": 1, "cooldown": 0.05}
