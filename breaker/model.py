@@ -46,6 +46,7 @@ class Status:
         forget_after: seconds without an error after which the count is forgotten.
         probe_lease: seconds that a probe may take before another worker gets to try.
         quota_pause: seconds that an exhausted quota pauses the queue.
+        pace_from: the share of rate limit errors that starts a pace without a pause.
         idle_ttl: seconds after which state that no caller used is removed from the store.
         probe_until: seconds until the present probe's lease ends; None if there is none.
         overrides: the options an operator has set over what the workers declare.
@@ -88,6 +89,7 @@ class Status:
     forget_after: float = 0.0
     probe_lease: float = 0.0
     quota_pause: float = 0.0
+    pace_from: float = 0.0
     idle_ttl: float = 0.0
     probe_until: float | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)

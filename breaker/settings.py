@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     probe_lease: float
     quota_pause: float
     idle_ttl: float
+    pace_from: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Option:
     parse: Callable[[Any], Any]
     allowed: str
     help: str
+    is_share: bool = False
 
     def read(self, given: Any) -> Any:
         """Turn text or a value into a valid value.
@@ -59,7 +61,7 @@ class Option:
     @property
     def is_duration(self) -> bool:
         """Whether it is in seconds (milliseconds on the wire)."""
-        return isinstance(self.default, float)
+        return isinstance(self.default, float) and not self.is_share
 
     @property
     def wire_name(self) -> str:
@@ -96,6 +98,15 @@ def _seconds(low: float, high: float) -> tuple[Callable[[Any], float], str]:
         return value
 
     return parse, f"seconds from {low:g} to {high:,.0f}"
+
+
+def _share(given: Any) -> float:
+    if isinstance(given, bool):
+        raise TypeError
+    value = float(given)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
 
 
 def _choice(*choices: str) -> tuple[Callable[[Any], str], str]:
@@ -171,6 +182,15 @@ OPTIONS: Mapping[str, Option] = {
             *_seconds(60, 31_536_000),
             "state that no caller used for this long is removed from the store",
         ),
+        Option(
+            "pace_from",
+            0.1,
+            _share,
+            "a share from 0 to 1",
+            "this share of rate limit errors (of at least 20 results within 10 s) starts a pace "
+            "without a pause; 0 turns it off",
+            is_share=True,
+        ),
     )
 }
 
@@ -189,6 +209,7 @@ class Settings:
     probe_lease: float
     quota_pause: float
     idle_ttl: float
+    pace_from: float
     given: frozenset[str] = frozenset()
 
     @classmethod

@@ -1,13 +1,15 @@
 -- rate_limit_error: the upstream said "slow down". Counts it, and trips the breaker if it is due.
 -- KEYS  failures pause state events seen
--- ARGV  token channel who declares error_id permit_incarnation permit_epoch retry_after_ms kind
+-- ARGV  token channel who declares error_id permit_incarnation permit_epoch retry_after_ms kind successes
 -- reply counted tripped duplicate transitions + the view of snapshot
 -- permit_incarnation and permit_epoch are '' for callers without permits. retry_after_ms is 0 where
 -- there is none. kind is rate_limit, overload or quota; an exhausted quota trips at once.
--- @include run
+-- successes is how many this process had since its last report, in the last 10 s at most.
+-- @include excess
 
 local error_id, permit_incarnation, permit_epoch = ARGV[5], ARGV[6], ARGV[7]
 local retry_after_ms, kind = tonumber(ARGV[8]), ARGV[9]
+local successes = tonumber(ARGV[10]) or 0
 
 -- A Retry-After as long as the cooldown, and every error of a job without a slot, is a trip.
 local function slow_down(b)
@@ -29,6 +31,8 @@ local function count(b)
     trip(b, 'the quota is exhausted', kind)
   elseif b.count >= num(b, 'threshold') and workers >= num(b, 'min_workers') then
     trip(b, b.count .. ' rate limit errors in a row', kind)
+  elseif watches_share(b) then
+    weigh_share(b, successes)
   end
 end
 

@@ -1,16 +1,19 @@
 -- success: a job went through. Ends the run of errors, and closes a recovering breaker.
 -- KEYS  failures pause state events seen
--- ARGV  token channel who declares permit_incarnation permit_epoch permit_run
+-- ARGV  token channel who declares permit_incarnation permit_epoch permit_run successes
 -- reply changed transitions + the brief view
--- The three are '' for callers without permits. permit_run is the run that was known when the job
--- started: see weigh_success in include/run.lua.
+-- The three permit_ fields are '' for callers without permits. permit_run is the run that was known
+-- when the job started: see weigh_success in include/run.lua. successes is how many this process
+-- had since its last report, with this one, in the last 10 s at most.
 -- @include recovery
+-- @include excess
 
 local b, reply = enter(KEYS, ARGV)
 if reply then
   return reply
 end
 local permit_incarnation, permit_epoch, permit_run = ARGV[5], ARGV[6], ARGV[7]
+local successes = tonumber(ARGV[8]) or 1
 
 local changed = false
 if is_paused(b) or not is_current(b, permit_incarnation, permit_epoch) then
@@ -24,8 +27,12 @@ elseif b.row.state == 'half-open' then
 elseif b.count > 0 then
   changed = weigh_success(b, permit_run)
 end
+local is_weighed = next(b.dirty) ~= nil
+if state_of(b) == 'closed' then
+  note_successes(b, successes)
+end
 commit(b)
 
 local said = brief(b)
 said.changed = changed
-return b.dirty.version and remember(b, said) or answer(b, said)
+return is_weighed and remember(b, said) or answer(b, said)

@@ -13,7 +13,6 @@ from benchmarks.recovery.score import Score, allowance, score
 from benchmarks.recovery.shapes import shape_named
 
 LEAST_GOODPUT = 0.95
-MOST_WASTE = 0.01
 # Below this allowance a share says little; there it is one lost call in so many seconds.
 FEW, FEW_EVERY = 10.0, 10.0
 LONGEST_BACK = 15.0
@@ -77,7 +76,7 @@ def missed(row: Row, rows: Iterable[Row]) -> list[str]:
     is_slow = allowance(shape, 0.0, plan.seconds) / plan.seconds < FEW
     # What it costs to find the limit the first time says nothing of how it is kept.
     is_wasteful = (
-        worth.later > plan.seconds / FEW_EVERY if is_slow else worth.waste > MOST_WASTE
+        worth.later > plan.seconds / FEW_EVERY if is_slow else worth.waste > shape.most_waste
     )
     failed = {
         "goodput": worth.goodput < LEAST_GOODPUT,

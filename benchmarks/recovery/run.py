@@ -16,6 +16,7 @@ from benchmarks.recovery import server, worker
 from benchmarks.recovery.calls import Place
 from benchmarks.recovery.policies import POLICIES, breaker_of
 from benchmarks.recovery.score import Logged
+from benchmarks.recovery.shapes import WORK, shape_named
 from breaker import Breaker
 from breaker.errors import StoreError
 
@@ -109,11 +110,19 @@ def _fleet(
     """Start the processes."""
     upstream = enter(Crew(1, server.serve, plan.shape, plan.rate, plan.seconds))
     port = upstream.ask("which port?")[0]
-    crew = enter(Crew(plan.workers, worker.work, plan.policy, place, port, plan.threads))
+    crew = enter(
+        Crew(plan.workers, worker.work, plan.policy, place, port, plan.threads, _besides(plan))
+    )
     client = enter(redis.Redis.from_url(place.url))
     recovery = POLICIES[plan.policy].recovery
     watched = enter(breaker_of(place, recovery)) if recovery else None
     return Fleet(plan, port, crew, client, watched)
+
+
+def _besides(plan: Plan) -> float:
+    """Seconds that a job takes beside its call, for a fleet that wants what the shape says."""
+    wanted = shape_named(plan.shape, plan.rate, plan.seconds).demand
+    return worker.BESIDES if wanted is None else plan.workers * plan.threads / wanted - WORK
 
 
 class Fleet:

@@ -1,5 +1,6 @@
 """The upstreams that the policies are tried on, scaled to the length of a run."""
 
+from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.recovery.upstreams import (
@@ -30,6 +31,11 @@ TRICKLE = 2.0
 LONGER = 3.0
 # The share of its calls that the tokens of an upstream with two buckets last for.
 TOKENS_FOR = 0.8
+# What a fleet wants that is only a little too large, as multiples of what is allowed.
+EXCESSES = (1.05, 1.3, 2.0)
+# The share of 429s that is allowed there: a success always comes in between, so that it takes a
+# while to see that they are too many.
+EXCESS_WASTE = 0.02
 
 
 def shapes(rate: float = RATE, duration: float = DURATION) -> tuple[Shape, ...]:
@@ -63,7 +69,20 @@ def shapes(rate: float = RATE, duration: float = DURATION) -> tuple[Shape, ...]:
             partial(TokenBucket, TRICKLE, 2.0),
             steadily(TRICKLE),
         ),
+        *_excesses(rate),
     )
+
+
+def _excesses(rate: float) -> Iterator[Shape]:
+    for times in EXCESSES:
+        yield Shape(
+            f"demand-{times:g}",
+            f"token bucket, the fleet wants {times:g} times of it",
+            partial(TokenBucket, rate),
+            steadily(rate),
+            demand=times * rate,
+            most_waste=EXCESS_WASTE,
+        )
 
 
 def _windows(rate: float, duration: float) -> tuple[Shape, ...]:

@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -333,6 +333,7 @@ def simulate(
 ) -> Simulated:
     """Run one policy against one shape."""
     began = time.perf_counter()
+    fleet = replace(fleet, demand=shape.demand or fleet.demand)
     world = World(seed)
     store, upstream = Store(world), Upstream(world, shape)
     recovery = POLICIES[policy].recovery

@@ -212,6 +212,8 @@ class Shape:
         hint: the Retry-After of a refusal, from the true wait.
         back_at: when the capacity is whole again after an incident; None without one.
         times: how many times as long as the others it is run.
+        demand: jobs per second that the fleet wants; None: several times what is allowed.
+        most_waste: the share of 429s that is allowed.
     """
 
     name: str
@@ -221,6 +223,8 @@ class Shape:
     hint: Hint = exact
     back_at: float | None = None
     times: float = 1.0
+    demand: float | None = None
+    most_waste: float = 0.01
 
 
 def steadily(rate: float) -> Callable[[float], float]:

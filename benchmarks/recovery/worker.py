@@ -21,7 +21,13 @@ UNEVEN = 0.2
 
 
 def work(  # noqa: PLR0917 - a process is given all it has to know at once
-    connection: Connection, number: int, policy: str, place: Place, port: int, threads: int
+    connection: Connection,
+    number: int,
+    policy: str,
+    place: Place,
+    port: int,
+    threads: int,
+    besides: float,
 ) -> None:
     """Be a member of a crew: get ready, then call from the go until the time given is over."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
@@ -30,7 +36,9 @@ def work(  # noqa: PLR0917 - a process is given all it has to know at once
     start = threading.Event()
     for thread in range(threads):
         dice = random.Random(number * threads + thread)  # noqa: S311 - runs are to be alike
-        threading.Thread(target=_loop, args=(start, gate, port, dice), daemon=True).start()
+        threading.Thread(
+            target=_loop, args=(start, gate, port, dice, besides), daemon=True
+        ).start()
     try:
         connection.recv()
         connection.send(True)
@@ -44,15 +52,17 @@ def work(  # noqa: PLR0917 - a process is given all it has to know at once
     os._exit(0)
 
 
-def _loop(start: threading.Event, gate: Gate, port: int, dice: random.Random) -> None:
+def _loop(
+    start: threading.Event, gate: Gate, port: int, dice: random.Random, besides: float
+) -> None:
     client = http.client.HTTPConnection(HOST, port)
     client.connect()
     call = _caller(client, dice)
     start.wait()
-    time.sleep(dice.uniform(0, BESIDES))  # a fleet does not march in step
+    time.sleep(dice.uniform(0, besides))  # a fleet does not march in step
     while True:
         gate.run(call)
-        time.sleep(BESIDES * dice.uniform(1 - UNEVEN, 1 + UNEVEN))
+        time.sleep(besides * dice.uniform(1 - UNEVEN, 1 + UNEVEN))
 
 
 def _caller(client: http.client.HTTPConnection, dice: random.Random) -> Call:

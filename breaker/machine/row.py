@@ -41,6 +41,15 @@ class Call:
     declares: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the calls of one second."""
+
+    second: int
+    errors: int
+    successes: int
+
+
 @dataclass
 class Row:
     """One breaker. The fields of the state hash, the count, the pause key, and the present call.
@@ -87,6 +96,7 @@ class Row:
     run_workers: list[str] = field(default_factory=list)
     run_errors: list[Reply] = field(default_factory=list)
     old_successes: int = 0
+    results: list[Result] = field(default_factory=list)
     trips: int = 0
     cuts: int = 0
     rate_limit_errors: int = 0

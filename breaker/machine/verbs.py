@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from breaker.machine.commit import answer, clear_count, commit, remember
+from breaker.machine.excess import note_successes, watches_share, weigh_share
 from breaker.machine.headers import adjust_pace, allowed_rates, begin_pace
 from breaker.machine.order import lift, order, replaced
 from breaker.machine.recovery import SLOT, SLOT_KEPT, prove_pace, take_probe, take_slot
@@ -68,6 +69,7 @@ class Machine(Row):
         permit_epoch: int | str,
         retry_after_ms: int,
         kind: str,
+        successes: int | str = 0,
     ) -> Reply:
         """The upstream said "slow down"."""
         if (reply := enter(self, now, call, error_id)) is not None:
@@ -80,7 +82,7 @@ class Machine(Row):
             if self.state == "half-open":
                 self._slow_down(error_id, permit_epoch, retry_after_ms, kind)
             elif not self.is_ahead(self.shadow_until):
-                self._count(error_id, retry_after_ms, kind)
+                self._count(error_id, retry_after_ms, kind, int(successes or 0))
         commit(self)
         own = {"counted": self.is_counted, "tripped": self.trips > trips}
         return remember(self, error_id, view(self) | own)
@@ -96,7 +98,7 @@ class Machine(Row):
         self.put(reopens=0 if is_slot else self.reopens + 1)
         trip(self, "rate limit error while recovering", kind)
 
-    def _count(self, error_id: str, retry_after_ms: int, kind: str) -> None:
+    def _count(self, error_id: str, retry_after_ms: int, kind: str, successes: int) -> None:
         workers = add_to_run(self, error_id, retry_after_ms)
         if self.disabled:
             return
@@ -105,14 +107,17 @@ class Machine(Row):
             trip(self, "the quota is exhausted", kind)
         elif is_many and workers >= self.settings["min_workers"]:
             trip(self, f"{self.count} rate limit errors in a row", kind)
+        elif watches_share(self):
+            weigh_share(self, successes)
 
-    def success(
+    def success(  # noqa: PLR0917 - as many as the script has
         self,
         now: int,
         call: Call,
         permit_incarnation: str,
         permit_epoch: int | str,
         permit_run: int | str,
+        successes: int | str = 1,
     ) -> Reply:
         """A job went through."""
         if (reply := enter(self, now, call, call.token)) is not None:
@@ -120,10 +125,12 @@ class Machine(Row):
         changed = False
         if not self.is_paused and is_current(self, permit_incarnation, permit_epoch):
             changed = self._went_through(permit_run)
-        is_dirty = self.is_dirty
+        is_weighed = self.is_dirty
+        if self.state_now == "closed":
+            note_successes(self, int(successes or 1))
         commit(self)
         said = brief(self) | {"changed": changed}
-        return remember(self, call.token, said) if is_dirty else answer(self, said)
+        return remember(self, call.token, said) if is_weighed else answer(self, said)
 
     def _went_through(self, permit_run: int | str) -> bool:
         if self.is_paced:

@@ -22,7 +22,7 @@ class Meter:
             incarnation, and the number of the request.
     """
 
-    __slots__ = ("_claims", "_marks", "done", "told_for")
+    __slots__ = ("_claims", "_marks", "_reported", "done", "told_for")
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque(maxlen=KEPT)
@@ -30,7 +30,7 @@ class Meter:
 
     def forget(self) -> None:
         """Begin anew, as in a child process: the parent reports its own."""
-        self.done = 0
+        self.done = self._reported = 0
         self.told_for: Asked | None = None
         self._claims: dict[Asked, object] = {}
         self._marks.clear()
@@ -59,6 +59,17 @@ class Meter:
             self._marks = deque([(now, self.done)], maxlen=KEPT)
         elif now - marks[-1][0] >= EACH:
             marks.append((now, self.done))
+
+    def unreported(self, now: float) -> int:
+        """Successes since the last report, in the last ten seconds or so; a report begins."""
+        recent = [done for at, done in self._marks.copy() if now - at <= EACH * KEPT]
+        since = max(self._reported, recent[0] if recent else self._last_mark())
+        self._reported = self.done
+        return self._reported - since
+
+    def _last_mark(self) -> int:
+        marks = self._marks.copy()
+        return marks[-1][1] if marks else 0
 
     def per_second(self) -> float:
         """Successes per second in the last ten seconds or so in which the queue ran."""

@@ -223,6 +223,7 @@ class Plans:
             permit_incarnation=grant.incarnation if grant and not grant.is_local else "",
             permit_epoch=grant.epoch if grant and not grant.is_local else "",
             kind=kind,
+            successes=self.meter.unreported(self.asker.clock()),
             retry_after_ms=to_ms(min(retry_after or 0, LONGEST)),
         )
         return self.asker.status_of(reply)
@@ -240,6 +241,7 @@ class Plans:
             # counts as outdated there.
             permit_epoch=-1 if grant and grant.is_local else grant.epoch if grant else "",
             permit_run=grant.run if grant else "",
+            successes=max(1, self.meter.unreported(self.asker.clock())),
         )
 
     def has_to_be_told(self, grant: Grant | None) -> bool:

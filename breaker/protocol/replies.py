@@ -60,6 +60,7 @@ class Snapshot(Reply, total=False):
     probe_lease_ms: float
     quota_pause_ms: float
     idle_ttl_ms: float
+    pace_from: float
     opened_at: float
     trip_id: str
     lease_left_ms: float

@@ -50,6 +50,15 @@ local function pace_go_for(p, rate)
   p.rise = math.max(USUAL_RISE, RISE_CALLS * 1000 / rate)
 end
 
+-- Begins at about `rate`, without a pause: most calls go through, and too many do not.
+local function pace_start(p, now, rate)
+  pace_take_back(p, now, true)
+  pace_ask(p, 0)
+  pace_go_for(p, math.max(rate, UNKNOWN))
+  pace_begin(p, now)
+  p.proven = now
+end
+
 -- Takes in what one process had delivered per second before.
 local function pace_learn(p, share, now)
   if p.is_new == 0 or share <= 0 then

@@ -483,3 +483,22 @@ def test_a_recovery_without_work_ends_by_itself(make):
     breaker.record_rate_limit_error()
     eventually(lambda: not breaker.is_paused())
     eventually(lambda: breaker.wait(timeout=0) and breaker.status().state == "closed")
+
+
+def test_errors_that_are_never_in_a_row_begin_a_pace_in_the_end(make, caplog):
+    """Demand is a little above the limit: a success always comes in between."""
+    breaker = make()
+    for number in range(40):
+        permit = breaker.acquire(timeout=20)
+        if breaker.status().state == "half-open":
+            break
+        if number % 4:
+            permit.success()
+        else:
+            permit.rate_limited()
+    status = breaker.status()
+    assert (status.state, status.trips, status.is_paused) == ("half-open", 0, False)
+    assert status.pace > 0
+    assert told(breaker) == ["paced"]
+    assert "results were rate limit errors" in breaker.events()[-1].reason
+    assert all(record.levelname != "WARNING" for record in caplog.records)

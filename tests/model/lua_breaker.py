@@ -42,7 +42,14 @@ class LuaBreaker:
         ]
         given = {"channel": self.keys.channel(0), "declares": "", "kind": "rate_limit"}
         given |= {"permit_incarnation": "", "permit_epoch": "", "permit_run": ""}
-        given |= {"patience_ms": 60_000, "in_turn": "", "share": "", "refill": "", **args}
+        given |= {
+            "patience_ms": 60_000,
+            "in_turn": "",
+            "share": "",
+            "refill": "",
+            "successes": "",
+            **args,
+        }
         answer = self.client.eval(
             script.body, len(keys), *keys, *(given[arg] for arg in script.args)
         )

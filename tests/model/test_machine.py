@@ -26,6 +26,7 @@ WORKERS = st.sampled_from(["w1", "w2", "w3"])
 OPERATORS = st.sampled_from(["ops", "root"])
 RETRY_AFTERS = st.sampled_from([0, 0, 0, 1, 700, 5_000, 40_000])
 ERROR_IDS = st.sampled_from([f"e{i}" for i in range(6)])
+SUCCESSES = st.sampled_from([0, 0, 3, 19, 60, 200])
 OFTEN_FRESH = st.one_of(st.none(), st.none(), st.none(), ERROR_IDS)
 
 
@@ -38,13 +39,15 @@ class Histories(Twins):
         recovery=st.sampled_from(["pace", "pace", "probe", "resume"]),
         mode=st.sampled_from(["enforce", "enforce", "shadow"]),
         min_workers=st.integers(1, 2),
+        pace_from=st.sampled_from([0, 0.01, 0.1, 1]),
     )
-    def start(self, threshold, recovery, mode, min_workers):
+    def start(self, threshold, recovery, mode, min_workers, pace_from):
         self.settings = declaration(
             threshold=threshold,
             recovery=recovery,
             mode=mode,
             min_workers=min_workers,
+            pace_from=pace_from,
             cooldown=2.0,
             max_cooldown=10.0,
             forget_after=8.0,
@@ -96,11 +99,11 @@ class Histories(Twins):
         retry_after=RETRY_AFTERS,
         error_id=OFTEN_FRESH,
         kind=st.sampled_from(["rate_limit", "rate_limit", "overload", "quota"]),
+        successes=SUCCESSES,
     )
-    def error(self, who, retry_after, error_id, kind):
-        return self.report_error(
-            who, retry_after, error_id, {"epoch": "", "incarnation": ""}, kind
-        )
+    def error(self, who, retry_after, error_id, kind, successes):
+        permit = {"epoch": "", "incarnation": ""}
+        return self.report_error(who, retry_after, error_id, permit, kind, successes)
 
     @rule(
         target=reports,
@@ -108,9 +111,11 @@ class Histories(Twins):
         retry_after=RETRY_AFTERS,
         error_id=OFTEN_FRESH,
         permit=consumes(permits),
+        successes=SUCCESSES,
     )
-    def permit_limited(self, who, retry_after, error_id, permit):
-        return self.report_error(who, retry_after, error_id or permit["id"], permit)
+    def permit_limited(self, who, retry_after, error_id, permit, successes):
+        error_id = error_id or permit["id"]
+        return self.report_error(who, retry_after, error_id, permit, successes=successes)
 
     @rule(target=permits, permit=consumes(permits))
     def permit_of_a_lost_state(self, permit):
@@ -120,7 +125,7 @@ class Histories(Twins):
     def permit_of_a_lost_future(self, permit):
         return permit | {"epoch": permit["epoch"] + 1_000}
 
-    def report_error(self, who, retry_after, error_id, permit, kind="rate_limit"):
+    def report_error(self, who, retry_after, error_id, permit, kind="rate_limit", successes=0):
         token = self.fresh()
         report = {
             "error_id": error_id or token,
@@ -128,6 +133,7 @@ class Histories(Twins):
             "permit_epoch": permit["epoch"],
             "retry_after_ms": retry_after,
             "kind": kind,
+            "successes": successes,
         }
         reply = self.both("rate_limit_error", who, token, seen=report["error_id"], **report)
         return (who, token, report, reply, self.now)
@@ -152,9 +158,18 @@ class Histories(Twins):
         if is_remembered and not reply.get("duplicate"):
             assert again["duplicate"]
 
-    @rule(who=WORKERS)
-    def success(self, who):
-        self.both("success", who, permit_epoch="", permit_run="")
+    @rule(who=WORKERS, successes=st.integers(1, 9), rounds=st.integers(1, 12))
+    def mild_excess(self, who, successes, rounds):
+        """Errors with successes in between."""
+        permit = {"epoch": "", "incarnation": ""}
+        for _ in range(rounds):
+            self.both("success", who, successes=1, permit_epoch="", permit_run="")
+            self.report_error(who, 0, None, permit, successes=successes)
+
+    @rule(who=WORKERS, successes=SUCCESSES)
+    def success(self, who, successes):
+        given = {"permit_epoch": "", "permit_run": ""}
+        self.both("success", who, successes=max(1, successes), **given)
 
     @rule(who=WORKERS, permit=consumes(permits))
     def permit_success(self, who, permit):

@@ -17,8 +17,8 @@ def declaration(**options: Any) -> str:
 
 # What a caller without a permit says.
 UNSAID = {
-    "rate_limit_error": {"permit_incarnation": "", "kind": "rate_limit"},
-    "success": {"permit_incarnation": ""},
+    "rate_limit_error": {"permit_incarnation": "", "kind": "rate_limit", "successes": ""},
+    "success": {"permit_incarnation": "", "successes": ""},
 }
 
 
