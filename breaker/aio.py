@@ -5,11 +5,13 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from breaker.classify import RateLimit, rate_limit
+from breaker import running
+from breaker.classify import Kind, RateLimit
 from breaker.defaults import Defaults
 from breaker.errors import StoreError
 from breaker.face import Face, FaceGuard, FacePermit, Plan
 from breaker.model import Grant, Status, Transition
+from breaker.running import HOOKED, Place
 from breaker.store.run_async import AsyncStore
 
 P = ParamSpec("P")
@@ -28,10 +30,14 @@ class AsyncPermit(FacePermit["AsyncBreaker"]):
             await self._breaker._run(plan)  # noqa: SLF001 - one class in two
 
     async def rate_limited(
-        self, retry_after: float | None = None, *, error_id: str | None = None
+        self,
+        retry_after: float | None = None,
+        *,
+        error_id: str | None = None,
+        kind: Kind = "rate_limit",
     ) -> Status | None:
         """The upstream said "slow down", and perhaps for how many seconds."""
-        if plan := self._rate_limited(retry_after, error_id):
+        if plan := self._rate_limited(retry_after, error_id, kind):
             self._status = await self._breaker._run(plan)  # noqa: SLF001 - one class in two
             return self._status
         return None
@@ -66,7 +72,7 @@ class AsyncPermit(FacePermit["AsyncBreaker"]):
         Returns:
             What the classifier makes of the error; None if it is not a rate limit.
         """
-        limited = rate_limit(error) if error is not None else None
+        limited = self._breaker.rules(error) if error is not None else None
         try:
             if plan := self._result(limited, error, error_id):
                 self._status = await self._breaker._run(plan)  # noqa: SLF001 - one class in two
@@ -84,8 +90,13 @@ class AsyncGuard(FaceGuard["AsyncBreaker"], AsyncPermit):
         breaker = self._breaker
         watch = breaker._watch  # noqa: SLF001 - one class in two
         grant = watch.grant() if watch is not None and self._timeout is None else None
+        self._place = None
         if grant is None:
-            grant = await breaker._asked_grant(self._timeout)  # noqa: SLF001 - one class in two
+            outer = running.find(breaker.identity)
+            grant = await breaker._asked_grant(self._timeout, outer)  # noqa: SLF001 - one class in two
+            self._place = running.begin(self, is_inner=outer is not None)
+        elif HOOKED:
+            self._place = running.begin(self)
         self._grant = grant
         self._is_open = True
         self._own_id = ""
@@ -97,6 +108,8 @@ class AsyncGuard(FaceGuard["AsyncBreaker"], AsyncPermit):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._place is not None:
+            running.end(self._place)
         watch = self._breaker._watch  # noqa: SLF001 - one class in two
         if error is None and self._is_open and watch is not None and watch.is_quiet():
             self._is_open = False
@@ -146,6 +159,14 @@ class AsyncBreaker(Face[AsyncStore]):
             ConfigurationError: it is not one.
         """
         return AsyncPermit(self, self._imported(text))
+
+    def attempt(self) -> AsyncPermit | None:
+        """For HTTP hooks: a permit for one attempt of the job that runs here, None without a job.
+
+        Each attempt's result is reported when it is known; the job's guard then adds nothing.
+        """
+        leave = self._leave_to_try()
+        return AsyncPermit(self, *leave) if leave else None
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> AsyncGuard:
         """Acquire, run the block, report what came of it; its exception passes untouched.
@@ -250,9 +271,9 @@ class AsyncBreaker(Face[AsyncStore]):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
-    async def _asked_grant(self, timeout: float | None) -> Grant:
+    async def _asked_grant(self, timeout: float | None, outer: Place | None = None) -> Grant:
         with self._worker.waiting():
-            return await self._run(self._plans.acquire(timeout))
+            return await self._run(self._leave_to_run(timeout, outer))
 
     async def _run(self, plan: Plan[T]) -> T:
         return await self._store.run(plan)

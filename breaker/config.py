@@ -6,11 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from breaker.classify import RuleOptions, Rules
 from breaker.errors import ConfigurationError
 from breaker.protocol.keys import Keys
-from breaker.settings import Settings, name_problems
+from breaker.settings import Options, Settings, name_problems
 from breaker.store.fallback import POLICIES
 from breaker.store.target import DEFAULT_URL, Target
+
+
+class Given(Options, RuleOptions, total=False):
+    """The keywords that Breaker, AsyncBreaker and configure() take beside the store's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class Config:
     settings: Settings
     target: Target
     on_store_failure: str
+    rules: Rules
 
     @property
     def channel(self) -> str:
@@ -50,19 +56,30 @@ def configured(
     if on_store_failure not in POLICIES:
         allowed = ", ".join(repr(policy) for policy in POLICIES)
         problems.append(f"on_store_failure must be one of {allowed}, not {on_store_failure!r}")
-    target = settings = None
+    target = settings = rules = None
+    rule_names = RuleOptions.__annotations__
     try:
         target = find_target(url, redis)
     except ConfigurationError as error:
         problems += error.problems
     try:
-        settings = Settings.resolve(options, os.environ)
+        fleet = {name: value for name, value in options.items() if name not in rule_names}
+        settings = Settings.resolve(fleet, os.environ)
     except ConfigurationError as error:
         problems += error.problems
-    if problems or target is None or settings is None:
+    try:
+        rules = Rules(**{name: options[name] for name in rule_names if name in options})
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems or target is None or settings is None or rules is None:
         raise ConfigurationError(problems)
     return Config(
-        Keys(prefix, str(name)), worker or this_worker(), settings, target, on_store_failure
+        Keys(prefix, str(name)),
+        worker or this_worker(),
+        settings,
+        target,
+        on_store_failure,
+        rules,
     )
 
 

@@ -4,9 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, Unpack
 
-from breaker.config import configured
+from breaker.config import Given, configured
 from breaker.protocol.keys import PREFIX
-from breaker.settings import Options
 
 B = TypeVar("B")
 
@@ -22,7 +21,7 @@ def configure(
     worker: str | None = None,
     push: bool = True,
     on_store_failure: str = "local",
-    **options: Unpack[Options],
+    **options: Unpack[Given],
 ) -> None:
     """Say what the module-level functions, here and in `breaker.aio`, make their breakers from.
 

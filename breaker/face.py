@@ -8,13 +8,15 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar, Unpack
 
+from breaker import running
 from breaker.alerts import tell
-from breaker.classify import RateLimit
-from breaker.config import configured
+from breaker.classify import Kind, RateLimit
+from breaker.config import Given, configured
 from breaker.errors import ConfigurationError, StoreError
 from breaker.model import Grant, LocalState, Status
 from breaker.protocol import wire
@@ -23,7 +25,7 @@ from breaker.protocol.keys import PREFIX
 from breaker.protocol.plans import Plans
 from breaker.protocol.requests import Request
 from breaker.push import Watch
-from breaker.settings import Options
+from breaker.running import Place
 from breaker.store.carry_out import Store
 from breaker.store.fallback import Fallback
 from breaker.store.outage import outage_of
@@ -52,7 +54,7 @@ class Face(Generic[S]):
         worker: str | None = None,
         push: bool = True,
         on_store_failure: str = "local",
-        **options: Unpack[Options],
+        **options: Unpack[Given],
     ) -> None:
         """Make a breaker. It asks the store nothing yet.
 
@@ -67,7 +69,9 @@ class Face(Generic[S]):
                 old); False asks the store each time.
             on_store_failure: what to use while the store is down: "local", an in-memory breaker with
                 the same settings; "open", paused; "closed", running; "raise".
-            **options: see `breaker.settings.Options`; they become the whole fleet's.
+            **options: see `breaker.settings.Options`; they become the whole fleet's. What counts
+                in this process say `classify`, `count`, `ignore` and `on_overload`: see
+                `breaker.classify.Rules`.
 
         Raises:
             ConfigurationError: naming everything that is wrong.
@@ -82,6 +86,8 @@ class Face(Generic[S]):
             options=options,
         )
         self.name = name
+        self.rules = config.rules
+        self.identity = (config.keys, config.target)
         self._asker = Asker(
             config.keys, config.channel, config.worker, config.settings, clock=time.monotonic
         )
@@ -146,6 +152,19 @@ class Face(Generic[S]):
         watch = self._watch
         return watch.grant() if watch is not None and timeout is None else None
 
+    def _leave_to_run(self, timeout: float | None, outer: Place | None) -> Plan[Grant]:
+        """How to get leave that has to be asked for; a job in another one has that one's."""
+        plans = self._plans
+        return plans.acquire(timeout) if outer is None else plans.nested(outer.grant, timeout)
+
+    def _leave_to_try(self) -> tuple[Grant, Place] | None:
+        """Leave for one attempt of the job that runs here, and the place of its permit."""
+        outer = running.find(self.identity)
+        if outer is None:
+            return None
+        known = self._watch.grant() if self._watch else None
+        return known or outer.grant, outer
+
     def _leave(self) -> None:
         """Stop what belongs to this breaker; a second time does nothing."""
         self._worker.leave()
@@ -156,18 +175,19 @@ class Face(Generic[S]):
 class FacePermit(Generic[B]):
     """Permission to run one job. Report one result; later reports are ignored."""
 
-    __slots__ = ("_breaker", "_grant", "_is_open", "_own_id", "_status")
+    __slots__ = ("_breaker", "_grant", "_is_open", "_own_id", "_place", "_status")
 
-    def __init__(self, breaker: B, grant: Grant) -> None:
+    def __init__(self, breaker: B, grant: Grant, outer: Place | None = None) -> None:
         self._breaker = breaker
         self._grant = grant
         self._is_open = True
         self._own_id = ""
+        self._place = Place(self, outer, is_inner=True) if outer else None
 
     @property
     def id(self) -> str:
         """The error id that `rate_limited()` uses if it is given none."""
-        if self._grant.id:
+        if self._grant.id and not self._is_inner:
             return self._grant.id
         if not self._own_id:
             self._own_id = uuid.uuid4().hex
@@ -207,27 +227,58 @@ class FacePermit(Generic[B]):
         """
         return wire.export(replace(self._grant, id=self.id))
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Tell that the job runs in this block, as `guard` does by itself.
+
+        HTTP hooks then take their attempts for this job's.
+        """
+        with running.as_running(self) as self._place:
+            yield
+
+    @property
+    def _is_inner(self) -> bool:
+        """Whether the leave is that of a permit around it."""
+        return self._place is not None and self._place.is_inner
+
+    @property
+    def _reported(self) -> int:
+        """What was reported from within the job already."""
+        return self._place.reported if self._place else running.NOTHING
+
+    def _tell_outer(self, reported: int) -> None:
+        if self._place:
+            self._place.tell_outer(reported)
+
     def _success(self) -> Plan[None] | None:
         """What there is to do about a success, the first time."""
         if not self._close():
             return None
         plans = self._breaker._plans  # noqa: SLF001 - one class in two
-        return plans.success(self._grant) if plans.has_to_be_told(self._grant) else None
+        is_news = plans.has_to_be_told(self._grant, is_job=not self._is_inner)
+        if self._reported or not is_news:
+            return None
+        self._tell_outer(running.SUCCESS)
+        return plans.success(self._grant)
 
     def _rate_limited(
-        self, retry_after: float | None, error_id: str | None
+        self, retry_after: Any, error_id: str | None, kind: Kind
     ) -> Plan[Status] | None:
-        if not self._close():
+        if not self._close() or self._reported == running.LIMITED:
             return None
+        self._tell_outer(running.LIMITED)
         plans = self._breaker._plans  # noqa: SLF001 - one class in two
-        return plans.rate_limit_error(retry_after, error_id or self.id, self._grant)
+        return plans.rate_limit_error(retry_after, error_id or self.id, self._grant, kind)
 
     def _release(self) -> Plan[None] | None:
         is_held = self._close() and self._grant.is_probe
-        return self._breaker._plans.release(self._grant) if is_held else None  # noqa: SLF001 - one class in two
+        if not is_held or self._reported or self._is_inner:
+            return None
+        return self._breaker._plans.release(self._grant)  # noqa: SLF001 - one class in two
 
     def _unused(self) -> Plan[None] | None:
         is_held = self._close() and (self._grant.is_probe or self._grant.is_paced)
+        is_held = is_held and not self._is_inner
         return self._breaker._plans.unused(self._grant) if is_held else None  # noqa: SLF001 - one class in two
 
     def _result(
@@ -236,8 +287,8 @@ class FacePermit(Generic[B]):
         """What there is to report about a job."""
         if error is None:
             return self._success()
-        if limited and limited.kind == "rate_limit":
-            return self._rate_limited(limited.retry_after, error_id)
+        if limited:
+            return self._rate_limited(limited.retry_after, error_id, limited.kind)
         return self._release()
 
     def _was_not_reported(self, failure: StoreError) -> None:

@@ -5,10 +5,12 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from breaker.classify import RateLimit, rate_limit
+from breaker import running
+from breaker.classify import Kind, RateLimit
 from breaker.errors import StoreError
 from breaker.face import Face, FaceGuard, FacePermit, Plan
 from breaker.model import Grant, Status, Transition
+from breaker.running import HOOKED, Place
 from breaker.store.run_sync import SyncStore
 
 P = ParamSpec("P")
@@ -27,10 +29,14 @@ class Permit(FacePermit["Breaker"]):
             self._breaker._run(plan)  # noqa: SLF001 - one class in two
 
     def rate_limited(
-        self, retry_after: float | None = None, *, error_id: str | None = None
+        self,
+        retry_after: float | None = None,
+        *,
+        error_id: str | None = None,
+        kind: Kind = "rate_limit",
     ) -> Status | None:
         """The upstream said "slow down", and perhaps for how many seconds."""
-        if plan := self._rate_limited(retry_after, error_id):
+        if plan := self._rate_limited(retry_after, error_id, kind):
             self._status = self._breaker._run(plan)  # noqa: SLF001 - one class in two
             return self._status
         return None
@@ -65,7 +71,7 @@ class Permit(FacePermit["Breaker"]):
         Returns:
             What the classifier makes of the error; None if it is not a rate limit.
         """
-        limited = rate_limit(error) if error is not None else None
+        limited = self._breaker.rules(error) if error is not None else None
         try:
             if plan := self._result(limited, error, error_id):
                 self._status = self._breaker._run(plan)  # noqa: SLF001 - one class in two
@@ -83,8 +89,13 @@ class Guard(FaceGuard["Breaker"], Permit):
         breaker = self._breaker
         watch = breaker._watch  # noqa: SLF001 - one class in two
         grant = watch.grant() if watch is not None and self._timeout is None else None
+        self._place = None
         if grant is None:
-            grant = breaker._asked_grant(self._timeout)  # noqa: SLF001 - one class in two
+            outer = running.find(breaker.identity)
+            grant = breaker._asked_grant(self._timeout, outer)  # noqa: SLF001 - one class in two
+            self._place = running.begin(self, is_inner=outer is not None)
+        elif HOOKED:
+            self._place = running.begin(self)
         self._grant = grant
         self._is_open = True
         self._own_id = ""
@@ -96,6 +107,8 @@ class Guard(FaceGuard["Breaker"], Permit):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._place is not None:
+            running.end(self._place)
         watch = self._breaker._watch  # noqa: SLF001 - one class in two
         if error is None and self._is_open and watch is not None and watch.is_quiet():
             self._is_open = False
@@ -145,6 +158,14 @@ class Breaker(Face[SyncStore]):
             ConfigurationError: it is not one.
         """
         return Permit(self, self._imported(text))
+
+    def attempt(self) -> Permit | None:
+        """For HTTP hooks: a permit for one attempt of the job that runs here, None without a job.
+
+        Each attempt's result is reported when it is known; the job's guard then adds nothing.
+        """
+        leave = self._leave_to_try()
+        return Permit(self, *leave) if leave else None
 
     def guard(self, timeout: float | None = None, *, error_id: str | None = None) -> Guard:
         """Acquire, run the block, report what came of it; its exception passes untouched.
@@ -247,9 +268,9 @@ class Breaker(Face[SyncStore]):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _asked_grant(self, timeout: float | None) -> Grant:
+    def _asked_grant(self, timeout: float | None, outer: Place | None = None) -> Grant:
         with self._worker.waiting():
-            return self._run(self._plans.acquire(timeout))
+            return self._run(self._leave_to_run(timeout, outer))
 
     def _run(self, plan: Plan[T]) -> T:
         return self._store.run(plan)

@@ -190,6 +190,11 @@ class Plans:
             self.line.keep_slot(grant)
         return True
 
+    def nested(self, outer: Grant, timeout: float | None) -> Generator[Request, Any, Grant]:
+        """Leave for a job inside of another one, which has leave: that one's, unless paused."""
+        view = yield from self._running_view()
+        return (yield from self.acquire(timeout)) if view["paused"] else outer
+
     def is_paused(self) -> Generator[Request, Any, bool]:
         """Whether the queue may not be read now."""
         view = yield from self._running_view()
@@ -244,9 +249,9 @@ class Plans:
             successes=max(1, self.meter.unreported(self.asker.clock())),
         )
 
-    def has_to_be_told(self, grant: Grant | None) -> bool:
-        """Count a success; whether it must be reported to the store by `success`."""
-        self.meter.done += 1
+    def has_to_be_told(self, grant: Grant | None, *, is_job: bool = True) -> bool:
+        """Count a job's success; whether it must be reported to the store by `success`."""
+        self.meter.done += is_job
         if grant is not None and grant.is_paced and not grant.is_probe:
             return False  # the store already counted this job when it gave the slot
         return self._watch is None or not self._watch.is_quiet()

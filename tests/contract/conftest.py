@@ -38,15 +38,44 @@ class Face:
         self.within(breaker.inner.guard(**given), lambda _: body())
 
     def within(self, guard: Any, body: Any) -> None:
-        """Run a body, which is given the permit, within a guard that is at hand."""
+        """Run a body, which is given the permit, within a guard that is at hand.
+
+        A body that calls the breaker is a generator, which yields its calls.
+        """
         if self._loop is None:
             with guard as permit:
-                body(permit)
+                self.steps(body(permit))
             return
 
         async def run() -> None:
             async with guard as permit:
-                body(permit)
+                await self._awaited(body(permit))
+
+        self._loop.run_until_complete(run())
+
+    def steps(self, body: Any) -> None:
+        """Make the calls that a body yields."""
+        if self._loop is not None:
+            self._loop.run_until_complete(self._awaited(body))
+        elif inspect.isgenerator(body):
+            for call in body:
+                assert not inspect.isawaitable(call)
+
+    async def _awaited(self, body: Any) -> None:
+        calls: Any = body if inspect.isgenerator(body) else ()
+        for call in calls:
+            await call
+
+    def nested(self, breaker: "Called", body: Any, **given: Any) -> None:
+        """Run a body in a guard inside of a guard."""
+        if self._loop is None:
+            with breaker.inner.guard(), breaker.inner.guard(**given):
+                body()
+            return
+
+        async def run() -> None:
+            async with breaker.inner.guard(), breaker.inner.guard(**given):
+                body()
 
         self._loop.run_until_complete(run())
 

@@ -1,0 +1,220 @@
+"""One HTTP attempt: leave to send it, or an answer in the upstream's stead; then its report.
+
+The steps are generators: they yield calls of the breaker, which the two drivers at the end make
+or await. So each rule is written once, for clients that block and for those that are awaited.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from breaker.aio import AsyncBreaker
+from breaker.errors import BreakerOpen, ConfigurationError, StoreError
+from breaker.running import HOOKED
+from breaker.sync import Breaker
+
+_LOGGER = logging.getLogger("breaker")
+
+T = TypeVar("T")
+Steps = Generator[Any, Any, T]
+
+TOO_MANY_REQUESTS = 429
+ERRORS = 400
+# What an answer says while only an operator can tell when the queue goes on, in seconds.
+NO_END = 60.0
+# The body of an error is read this far to be classified, in bytes; the rest follows unread.
+MOST_READ = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of an open breaker, in the upstream's stead: a 429, and how long to wait."""
+
+    headers: dict[str, str]
+    body: bytes
+    status: int = TOO_MANY_REQUESTS
+    reason: str = "Too Many Requests"
+
+    @classmethod
+    def of(cls, refused: BreakerOpen) -> "Answer":
+        """Say what a refused caller is told."""
+        wait = NO_END if refused.retry_after is None else refused.retry_after
+        error = {
+            "message": f"{refused}; this request was not sent",
+            "type": "breaker_open",
+            "code": "breaker_open",
+        }
+        body = json.dumps({"error": error}).encode()
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "x-breaker": "open",
+            "retry-after": str(max(1, math.ceil(wait))),
+            # The SDKs of OpenAI's family would sleep inside the call, and then ask again.
+            "x-should-retry": "false",
+        }
+        return cls(headers, body)
+
+
+class Attempts:
+    """The attempts of one client under one breaker.
+
+    Args:
+        breaker: a Breaker, or an AsyncBreaker for a client that is awaited.
+        timeout: outside of a guard, how many seconds an attempt may wait for leave while the
+            breaker is open or paced; 0 answers at once, None waits for as long as it takes.
+            Inside a guard of this breaker an attempt never waits.
+        is_async: which of the two the client needs.
+
+    Raises:
+        ConfigurationError: naming what is wrong.
+    """
+
+    def __init__(self, breaker: Any, timeout: float | None, *, is_async: bool) -> None:
+        wanted: type[Any] = AsyncBreaker if is_async else Breaker
+        if not isinstance(breaker, wanted):
+            name = wanted.__name__
+            raise ConfigurationError([f"this client needs a breaker.{name}, not {breaker!r}"])
+        is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+        if timeout is not None and not (is_number and timeout >= 0):
+            raise ConfigurationError(
+                [f"timeout must be seconds from 0, or None, not {timeout!r}"]
+            )
+        self._breaker = breaker
+        self._timeout = timeout
+        HOOKED.add(breaker.identity)
+
+    def begin(self) -> Steps["Attempt | Answer"]:
+        """Take leave for an attempt; an Answer if it may not be sent."""
+        breaker = self._breaker
+        try:
+            permit = breaker.attempt()
+            if permit is None:
+                permit = yield breaker.acquire(self._timeout)
+            elif (yield breaker.is_paused()):
+                return Answer.of((yield from self._refused()))
+        except BreakerOpen as refused:
+            return Answer.of(refused)
+        return Attempt(breaker, permit)
+
+    def _refused(self) -> Steps[BreakerOpen]:
+        breaker = self._breaker
+        state, left, epoch = "open", None, 0
+        try:
+            status = yield breaker.status()
+            state, left, epoch = status.state, status.resumes_in, status.epoch
+        except StoreError:
+            left = NO_END  # the local breaker is open, and the store cannot say more
+        return BreakerOpen(breaker.name, retry_after=left, epoch=epoch, state=state)
+
+
+class Attempt:
+    """An attempt that may be sent. It is reported once, and the report never fails the call."""
+
+    __slots__ = ("_breaker", "_permit")
+
+    def __init__(self, breaker: Any, permit: Any) -> None:
+        self._breaker = breaker
+        self._permit = permit
+
+    def answered(self, status: int, headers: Any, response: object) -> Steps[None]:
+        """Report what the upstream answered, and learn from its headers.
+
+        Args:
+            status: the answer's status.
+            headers: the answer's headers.
+            response: what the classifier reads.
+        """
+        permit = self._permit
+        yield from _kept(lambda: self._breaker.observe(headers))
+        limit = self._breaker.rules(response) if status >= ERRORS else None
+        if limit:
+            yield from _kept(lambda: permit.rate_limited(limit.retry_after, kind=limit.kind))
+        elif status < ERRORS:
+            yield from _kept(permit.success)
+        else:
+            yield from _kept(permit.release)
+
+    def during(self, steps: Steps[T]) -> Steps[T]:
+        """Send the attempt; if that fails, nothing was answered and nothing counts."""
+        try:
+            return (yield from steps)
+        except GeneratorExit:
+            raise  # the process ends: nothing can be sent any more
+        except BaseException:
+            yield from self.failed()
+            raise
+
+    def failed(self) -> Steps[None]:
+        """Give the leave back: nothing was answered, which says nothing about limits."""
+        yield from _kept(self._permit.release)
+
+
+def _kept(call: Callable[[], Any]) -> Steps[None]:
+    """Make a call of the breaker; a store that fails does not fail the attempt."""
+    try:
+        yield call()
+    except StoreError:
+        _LOGGER.exception("an HTTP attempt could not be reported")
+
+
+class End:
+    """What a client's iterator answers when there is nothing left to read."""
+
+
+END = End()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The start of a body. `failure` is what ended the reading early, for its reader to meet."""
+
+    parts: tuple[bytes, ...]
+    is_whole: bool = False
+    failure: Exception | None = None
+
+
+def read_start(advance: Callable[[], Any]) -> Steps[Start]:
+    """Read the start of an error's body, which tells a quota from a rate limit."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while size < MOST_READ:
+            part = yield advance()
+            if part is END:
+                return Start(tuple(parts), is_whole=True)
+            parts.append(part)
+            size += len(part)
+    except Exception as failure:  # noqa: BLE001 - the reader of the body gets it
+        return Start(tuple(parts), failure=failure)
+    return Start(tuple(parts))
+
+
+def run(steps: Steps[T]) -> T:
+    """Make the steps of a client that blocks."""
+    result = None
+    try:
+        while True:
+            result = steps.send(result)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return] # the type of Steps' return value
+
+
+async def run_async(steps: Steps[T]) -> T:
+    """Make the steps of a client that is awaited."""
+    try:
+        step = steps.send(None)
+        while True:
+            try:
+                result = await step
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a cancelled attempt gives its leave back
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return] # the type of Steps' return value

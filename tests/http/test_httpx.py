@@ -1,0 +1,125 @@
+"""What only the transports of httpx do."""
+
+import asyncio
+import threading
+
+import httpx
+import pytest
+
+from breaker import AsyncBreaker, Breaker, ConfigurationError
+from breaker.http.httpx import AsyncTransport, Transport
+from tests.http.upstream import Answer, limited, until
+
+
+@pytest.fixture
+def breaker(name, url):
+    with Breaker(name, url=url, push=False, threshold=1, worker="w1") as made:
+        yield made
+
+
+def test_a_stream_is_not_read_ahead(breaker, upstream):
+    upstream.script = [Answer(200, chunks=(b"a", b"b"))]
+    with (
+        httpx.Client(transport=Transport(breaker)) as client,
+        client.stream("GET", upstream.url) as found,
+    ):
+        assert not found.is_stream_consumed
+        assert b"".join(found.iter_raw()) == b"ab"
+
+
+def test_an_error_in_a_stream_can_be_read(breaker, upstream):
+    upstream.script = [limited(1, error="slow down")]
+    with (
+        httpx.Client(transport=Transport(breaker)) as client,
+        client.stream("GET", upstream.url) as found,
+    ):
+        assert found.status_code == 429
+        assert found.read() == b'{"error": "slow down"}'
+
+
+def test_the_transport_that_is_wrapped_sends(breaker):
+    sent = []
+
+    def answer(request):
+        sent.append(request.url)
+        return httpx.Response(200, json={"ok": True})
+
+    with httpx.Client(transport=Transport(breaker, httpx.MockTransport(answer))) as client:
+        assert client.get("http://example.com/a").json() == {"ok": True}
+    assert sent == ["http://example.com/a"]
+
+
+def test_an_error_of_a_mock_is_classified_by_its_body(breaker):
+    body = {"error": {"message": "request too large"}}
+    transport = httpx.MockTransport(lambda _request: httpx.Response(429, json=body))
+    with httpx.Client(transport=Transport(breaker, transport)) as client:
+        assert client.get("http://example.com").json() == body
+    assert breaker.status().rate_limit_errors == 0
+
+
+async def test_a_cancelled_request_gives_its_leave_back(name, url, upstream):
+    held = threading.Event()
+    given = {"url": url, "push": False, "threshold": 1, "recovery": "probe", "probe_lease": 60}
+    async with (
+        AsyncBreaker(name, **given) as breaker,
+        httpx.AsyncClient(transport=AsyncTransport(breaker)) as client,
+    ):
+        await breaker.record_rate_limit_error(0.05)
+        await breaker.wait(10)
+        upstream.script = [Answer(held=held)]
+        request = asyncio.create_task(client.get(upstream.url))
+        await asyncio.to_thread(until, lambda: upstream.calls)
+        assert (await breaker.status()).probe_until is not None
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        held.set()
+        assert (await breaker.status()).probe_until is None
+
+
+def test_it_closes_what_it_wraps(breaker):
+    class Closing(httpx.MockTransport):
+        is_closed = False
+
+        def close(self):
+            self.is_closed = True
+
+    wrapped = Closing(lambda _request: httpx.Response(200))
+    httpx.Client(transport=Transport(breaker, wrapped)).close()
+    assert wrapped.is_closed
+
+
+def test_bad_input_is_one_error_at_the_door(breaker, name, url):
+    with pytest.raises(ConfigurationError, match=r"needs a breaker\.AsyncBreaker"):
+        AsyncTransport(breaker)
+    with pytest.raises(ConfigurationError, match=r"needs a breaker\.Breaker"):
+        Transport(AsyncBreaker(name, url=url, push=False))
+    with pytest.raises(ConfigurationError, match=r"needs a breaker\.Breaker, not 'content'"):
+        Transport("content")
+    with pytest.raises(ConfigurationError, match="timeout must be seconds from 0"):
+        Transport(breaker, timeout=-1)
+
+
+def test_a_hook_of_another_breaker_is_not_the_guards(breaker, name, url, upstream):
+    upstream.script = [limited(30)]
+    with (
+        Breaker(f"{name}-other", url=url, push=False, threshold=9) as other,
+        httpx.Client(transport=Transport(other)) as client,
+        breaker.guard(),
+    ):
+        client.get(upstream.url)
+        assert other.status().rate_limit_errors == 1
+    assert breaker.status().rate_limit_errors == 0
+
+
+def test_threads_of_a_job_that_copy_its_context_belong_to_it(breaker, upstream):
+    import contextvars
+
+    upstream.script = [limited(30)]
+    with httpx.Client(transport=Transport(breaker)) as client, breaker.guard() as permit:
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(client.get, upstream.url))
+        thread.start()
+        thread.join()
+        assert permit.rate_limited(5) is None
+    assert breaker.status().rate_limit_errors == 1
