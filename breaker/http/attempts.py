@@ -23,6 +23,8 @@ Steps = Generator[Any, Any, T]
 
 TOO_MANY_REQUESTS = 429
 ERRORS = 400
+# Asks the SDKs of OpenAI's family not to sleep inside of the call, and then to ask again.
+NO_RETRY = {"x-should-retry": "false"}
 # What an answer says while only an operator can tell when the queue goes on, in seconds.
 NO_END = 60.0
 # The body of an error is read this far to be classified, in bytes; the rest follows unread.
@@ -53,8 +55,7 @@ class Answer:
             "content-length": str(len(body)),
             "x-breaker": "open",
             "retry-after": str(max(1, math.ceil(wait))),
-            # The SDKs of OpenAI's family would sleep inside the call, and then ask again.
-            "x-should-retry": "false",
+            **NO_RETRY,
         }
         return cls(headers, body)
 
@@ -120,23 +121,27 @@ class Attempt:
         self._breaker = breaker
         self._permit = permit
 
-    def answered(self, status: int, headers: Any, response: object) -> Steps[None]:
+    def answered(self, status: int, headers: Any, response: object) -> Steps[bool]:
         """Report what the upstream answered, and learn from its headers.
 
         Args:
             status: the answer's status.
             headers: the answer's headers.
             response: what the classifier reads.
+
+        Returns:
+            Whether this was a rate limit error after which the queue is paused.
         """
         permit = self._permit
         yield from _kept(lambda: self._breaker.observe(headers))
         limit = self._breaker.rules(response) if status >= ERRORS else None
         if limit:
-            yield from _kept(lambda: permit.rate_limited(limit.retry_after, kind=limit.kind))
-        elif status < ERRORS:
-            yield from _kept(permit.success)
-        else:
-            yield from _kept(permit.release)
+            after = yield from _kept(
+                lambda: permit.rate_limited(limit.retry_after, kind=limit.kind)
+            )
+            return after is not None and after.is_paused
+        yield from _kept(permit.success if status < ERRORS else permit.release)
+        return False
 
     def during(self, steps: Steps[T]) -> Steps[T]:
         """Send the attempt; if that fails, nothing was answered and nothing counts."""
@@ -153,12 +158,13 @@ class Attempt:
         yield from _kept(self._permit.release)
 
 
-def _kept(call: Callable[[], Any]) -> Steps[None]:
+def _kept(call: Callable[[], Any]) -> Steps[Any]:
     """Make a call of the breaker; a store that fails does not fail the attempt."""
     try:
-        yield call()
+        return (yield call())
     except StoreError:
         _LOGGER.exception("an HTTP attempt could not be reported")
+        return None
 
 
 class End:

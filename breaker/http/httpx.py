@@ -14,6 +14,7 @@ from breaker.aio import AsyncBreaker
 from breaker.http.attempts import (
     END,
     ERRORS,
+    NO_RETRY,
     Answer,
     Attempts,
     Start,
@@ -52,7 +53,9 @@ class _Hook:
         if isinstance(leave, Answer):
             return _answer(request, leave)
         response, readable = yield from leave.during(self._fetch(request))
-        yield from leave.answered(response.status_code, response.headers, readable)
+        if (yield from leave.answered(response.status_code, response.headers, readable)):
+            # To wait is for the queue, and not for an SDK that holds a job meanwhile.
+            response.headers.update(NO_RETRY)
         return response
 
     def _fetch(self, request: Any) -> Steps[tuple[Any, Any]]:

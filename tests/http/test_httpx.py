@@ -37,6 +37,17 @@ def test_an_error_in_a_stream_can_be_read(breaker, upstream):
         assert found.read() == b'{"error": "slow down"}'
 
 
+def test_an_sdk_is_asked_not_to_sleep_through_a_pause(breaker, upstream):
+    upstream.script = [limited(600)]
+    with httpx.Client(transport=Transport(breaker)) as client:
+        theirs, ours = client.get(upstream.url), client.get(upstream.url)
+    assert theirs.headers["x-should-retry"] == ours.headers["x-should-retry"] == "false"
+    breaker.resume()
+    breaker.configure({"threshold": 9})
+    with httpx.Client(transport=Transport(breaker)) as client:
+        assert "x-should-retry" not in client.get(upstream.url).headers
+
+
 def test_the_transport_that_is_wrapped_sends(breaker):
     sent = []
 
