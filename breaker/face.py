@@ -8,7 +8,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar, Unpack
@@ -87,7 +87,7 @@ class Face(Generic[S]):
         )
         self.name = name
         self.rules = config.rules
-        self.identity = (config.keys, config.target)
+        self.identity: Hashable = (config.keys, config.target)
         self._asker = Asker(
             config.keys, config.channel, config.worker, config.settings, clock=time.monotonic
         )
