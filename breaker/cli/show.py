@@ -13,7 +13,6 @@ from rich.text import Text
 
 from breaker.cli.durations import rough
 from breaker.model import State, Status
-from breaker.pacing import as_text
 from breaker.transitions import STATES
 
 # Spaces between two columns, and before a last cell that is on a line of its own.
@@ -68,7 +67,11 @@ def end(status: Status) -> str:
 
 def pace(status: Status) -> str:
     """The fleet's pace; empty unless it recovers at a pace."""
-    return "" if status.pace is None else f"paced at most {as_text(status.pace)} jobs/s"
+    if status.pace is None:
+        return ""
+    from breaker.pacing import as_text  # noqa: PLC0415 - brings all rules of the pace
+
+    return f"paced at most {as_text(status.pace)} jobs/s"
 
 
 def errors(status: Status) -> str:

@@ -4,12 +4,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from breaker import forking
 from breaker.errors import StoreUnavailable
-from breaker.machine import FOREVER, Machine
 from breaker.settings import OPTIONS
+
+if TYPE_CHECKING:
+    from breaker.machine import Machine
 
 # How long, in milliseconds, the local breaker keeps to its share of the pace before it raises it.
 HELD = 60_000.0
@@ -34,7 +36,12 @@ class Fallback:
         self._last_known = last_known
         self._number = 0
         self._offset = 0.0
-        self._machine = Machine()
+        # Imported when a breaker is made, and not with the module: the command line reads states
+        # and needs no rules.
+        from breaker import machine  # noqa: PLC0415
+
+        self._rules = machine
+        self._machine = machine.Machine()
         self._lock = threading.Lock()
         forking.renewed(self)
 
@@ -59,17 +66,19 @@ class Fallback:
     def _now(self) -> int:
         return int((time.monotonic() + self._offset) * 1000)
 
-    def _begin(self, now: int) -> Machine:
+    def _begin(self, now: int) -> "Machine":
         """A new outage begins with what was known before it; an open pause stays open."""
         known = self._last_known()
-        machine = Machine(epoch=int(known.get("epoch", 0)), run=int(known.get("run", 0)))
+        machine = self._rules.Machine(
+            epoch=int(known.get("epoch", 0)), run=int(known.get("run", 0))
+        )
         machine.incarnation = str(known.get("incarnation", "local"))
         wire_names = [option.wire_name for option in OPTIONS.values()]
         if all(name in known for name in wire_names):
             machine.settings = {name: known[name] for name in wire_names}
             machine.declared = json.dumps(machine.settings)
         if self._policy == "open" or (known.get("paused") and "resumes_in_ms" not in known):
-            machine.order, machine.pause_until = "paused", FOREVER
+            machine.order, machine.pause_until = "paused", self._rules.FOREVER
         elif self._policy == "closed" or known.get("state") == "disabled":
             machine.disabled = True
         elif known.get("paused"):
