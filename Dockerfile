@@ -13,14 +13,14 @@ COPY --from=build /opt/breaker /opt/breaker
 ENV PATH=/opt/breaker/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     BREAKER_SERVE_PORT=8429
-# By number, so that Kubernetes can see that it is not root.
+# The user by number, so that Kubernetes can see that it is not root.
 RUN useradd --system --uid 10001 --no-create-home breaker
 USER 10001
 WORKDIR /tmp
-# A wheel builds without its Lua too, and would fail with the first job.
+# A wheel without the Lua scripts builds too, and would fail at the first job.
 RUN ["python", "-c", "from breaker.protocol.scripts import script, script_names; assert [script(name) for name in script_names()]"]
 EXPOSE 8429
-# Not by urlopen, which would send this to the proxy of HTTP_PROXY.
+# Not with urlopen, which would send the request to the proxy of HTTP_PROXY.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['BREAKER_SERVE_PORT']), timeout=2); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["breaker"]

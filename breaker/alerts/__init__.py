@@ -1,4 +1,4 @@
-"""What people are told of transitions: the log, and one Sentry warning for each trip."""
+"""Alerts: a log line for each transition, and one Sentry warning for each trip."""
 
 import math
 from time import monotonic
@@ -15,9 +15,10 @@ _losses: dict[str, float] = {}
 
 
 def tell(transitions: tuple[Transition, ...]) -> None:
-    """Log each transition; alert of a trip. Called once per transition in the whole fleet.
+    """Log each transition; alert on a trip. Called once per transition in the whole fleet.
 
-    What a worker did alone while the store was down is logged, not alerted: all of them do so.
+    A trip of a worker's local breaker, while the store is down, is logged but not alerted: all
+    workers have one.
     """
     for transition in transitions:
         if transition.event == "state-lost" and _is_told(transition.name):

@@ -1,4 +1,4 @@
-"""One structured line for each transition, on the logger `breaker`."""
+"""One structured log line for each transition, on the logger `breaker`."""
 
 import logging
 from dataclasses import asdict
@@ -27,7 +27,7 @@ def describe(transition: Transition) -> str:
     if transition.is_shadow:
         words.append("(shadow mode, not paused)")
     if transition.is_local:
-        words.append("(this worker alone, the store is down)")
+        words.append("(local breaker of this worker: the store is down)")
     if transition.before and transition.before != transition.after:
         words.append(f"{transition.before} -> {transition.after}")
     if transition.pause is not None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from breaker.model import Transition
 
-# A worker that has just tripped the breaker is about to be paused; it can wait so many seconds
-# for the warning to leave, and a process that forks for each job must.
+# Seconds to wait until the warning is sent. A worker that has just tripped the breaker is about
+# to be paused, so it can wait; a process that forks for each job must.
 FLUSH = 2.0
 
 _LOGGER = logging.getLogger("breaker")
@@ -29,7 +29,7 @@ def warn(trip: Transition) -> None:
 def no_second_event() -> Iterator[None]:
     """Keep what is logged from becoming an event of its own.
 
-    Sentry's logging integration makes events of log lines, of WARNING too if it is told so.
+    Sentry's logging integration makes events of log lines, also of warnings if it is configured so.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -51,14 +51,14 @@ def _initialised() -> Any:
         import sentry_sdk  # noqa: PLC0415 - an optional extra
     except ImportError:
         return None
-    except Exception:  # a module that it looks for in passing may fail in any way
+    except Exception:  # an integration that sentry-sdk imports may fail in any way
         _LOGGER.exception("sentry-sdk could not be imported")
         return None
     return sentry_sdk if sentry_sdk.get_client().is_active() else None
 
 
 def event(trip: Transition) -> Any:
-    """The warning: what an on-call person needs to know, grouped by breaker."""
+    """Make the Sentry event: what the on-call engineer needs to know, grouped by breaker."""
     return {
         "event_id": trip.trip_id,
         "level": "warning",
@@ -89,13 +89,13 @@ def event(trip: Transition) -> Any:
 
 
 def message(trip: Transition) -> str:
-    """Which queue, how many errors, until when, how to resume."""
+    """The event's text: the queue, the errors, the end of the pause, how to resume."""
     pause = trip.pause or 0.0
     until = (trip.at + timedelta(seconds=pause)).strftime("%H:%M:%S UTC")
     if trip.is_shadow:
         return (
             f"Queue {trip.name!r} would have been paused until {until} ({pause:g} s): "
-            f"{trip.reason}. It is in shadow mode and goes on."
+            f"{trip.reason}. It runs on, because it is in shadow mode."
         )
     if trip.kind == "quota":
         return (

@@ -17,7 +17,7 @@ from breaker.cli import as_json, checks, show
 from breaker.cli.checks import Check, Level
 from breaker.cli.exits import Exit
 from breaker.cli.options import command, json_option
-from breaker.cli.permissions import remedy
+from breaker.cli.permissions import WITHOUT, refused_command, remedy
 from breaker.cli.rehearsal import Rehearsal, Trouble
 from breaker.cli.session import Session
 from breaker.errors import ConfigurationError, StoreError, StoreRefused
@@ -94,6 +94,13 @@ def examine(session: Session) -> Iterator[Check]:
         yield from Examination(session.fleet, client, store).run()
 
 
+def _lacking(name: str, found: str, advice: str, purpose: str) -> Check:
+    """A missing right: a fault, unless only push or the history needs it."""
+    if purpose:
+        return Check(name, Level.WARN, f"{found}: {WITHOUT[purpose]}", advice)
+    return Check(name, Level.FAIL, found, advice)
+
+
 def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:
     """Send no alert, because the trip is only a rehearsal."""
 
@@ -145,7 +152,11 @@ class Examination:
         took = []
         for _ in range(PINGS):
             start = time.monotonic()
-            self.client.ping()
+            try:
+                self.client.ping()
+            except redis.exceptions.NoPermissionError as error:
+                if refused_command(str(error), None) != "PING":
+                    raise  # the connection itself was refused
             took.append(time.monotonic() - start)
         yield checks.latency(statistics.median(took))
 
@@ -220,14 +231,16 @@ class Examination:
     def _verdicts(self, troubles: list[Trouble]) -> Iterator[Check]:
         if not troubles:
             yield Check("scripts", Level.OK, "all scripts ran with the rights they need")
-        scripts: dict[str, set[str]] = defaultdict(set)
+        scripts: dict[tuple[str, str], set[str]] = defaultdict(set)
         for trouble in troubles:
             denied = f"the user {self._user!r} may not run {trouble.command}"
             said = denied if trouble.command else trouble.reason.rstrip(".")
-            scripts[said].add(f"{trouble.script}.lua" if trouble.script else "events")
+            place = f"{trouble.script}.lua" if trouble.script else "events"
+            scripts[said, trouble.purpose].add(place)
         rule = self._remedy(" ".join(trouble.reason for trouble in troubles))
-        for said, names in scripts.items():
-            yield Check("scripts", Level.FAIL, f"{said} (in {', '.join(sorted(names))})", rule)
+        for (said, purpose), names in scripts.items():
+            found = f"{said} (in {', '.join(sorted(names))})"
+            yield _lacking("scripts", found, rule, purpose)
 
     def names(self) -> Iterator[Check]:
         """Check that the list of breakers can be read and written."""
@@ -245,12 +258,29 @@ class Examination:
 
     def push(self) -> Iterator[Check]:
         """Check that workers can subscribe to changes."""
-        channel = Keys(self.prefix, "doctor").channel(self.target.database)
+        keys = Keys(self.prefix, "doctor")
+        refused: list[str] = []
         with closing(self.client.pubsub()) as listener:
-            for change in (listener.subscribe, listener.unsubscribe):
-                change(channel)
+
+            def hear(change: Callable[[str], object]) -> None:
+                change(keys.channel(self.target.database))
                 listener.get_message(timeout=TIMEOUT)  # raises what the store refuses
-        yield Check("push", Level.OK, "can subscribe to changes")
+
+            for attempt in (
+                self.client.ping,
+                lambda: self.client.hmget(keys["state"], "news"),
+                lambda: hear(listener.subscribe),
+                lambda: hear(listener.unsubscribe),
+            ):
+                try:
+                    attempt()
+                except redis.exceptions.NoPermissionError as error:
+                    refused.append(str(error).rstrip("."))
+        rule = self._remedy(" ".join(refused))
+        for refusal in dict.fromkeys(refused):
+            yield _lacking("push", refusal, rule, "push")
+        if not refused:
+            yield Check("push", Level.OK, "can subscribe to changes")
 
     def breakers(self) -> Iterator[Check]:
         """Check that the stored state was written by this release."""

@@ -85,7 +85,7 @@ COMMANDS: Mapping[str, Place] = {
     "serve": Place(
         "breaker.service.command",
         "serve",
-        "Serve /metrics, /healthz and /readyz over HTTP, until told to stop.",
+        "Serve /metrics, /healthz and /readyz over HTTP until it is stopped.",
         extra="service",
     ),
 }

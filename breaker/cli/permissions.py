@@ -9,6 +9,7 @@ from breaker.protocol.scripts import Script, script, script_names
 PLAIN = [
     "EVALSHA",
     "EVAL",
+    "HMGET",
     "PING",
     "SADD",
     "SELECT",
@@ -18,6 +19,22 @@ PLAIN = [
     "UNSUBSCRIBE",
     "XREVRANGE",
 ]
+
+# Commands that breakers can do without, and what they are for.
+OPTIONAL = {
+    "HMGET": "push",
+    "PING": "push",
+    "PUBLISH": "push",
+    "SUBSCRIBE": "push",
+    "UNSUBSCRIBE": "push",
+    "XADD": "history",
+    "XREVRANGE": "history",
+}
+# What happens without them.
+WITHOUT = {
+    "push": "only push needs it, without it workers ask the store for each job",
+    "history": "only the history needs it, without it `breaker events` lacks entries",
+}
 
 _CALL = re.compile(r"redis\.p?call\('(\w+)'")
 _LINE = re.compile(r"user_script:\s*(\d+)")

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from breaker.cli.permissions import refused_command, refuses_command
+from breaker.cli.permissions import OPTIONAL, refused_command, refuses_command
 from breaker.errors import StoreError
 from breaker.model import Grant
 from breaker.protocol import wire
@@ -26,11 +26,19 @@ from breaker.store.run_sync import SyncStore
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What a script could not do; `command` is the one that is not allowed, if that is the reason."""
+    """What a script could not do.
+
+    Attributes:
+        script: its name; empty for a command outside of scripts.
+        reason: the store's error.
+        command: the command that is not allowed, if that is the reason.
+        purpose: "push" or "history", if only that needs it; else empty.
+    """
 
     script: str
     reason: str
     command: str
+    purpose: str = ""
 
 
 @dataclass(slots=True)
@@ -106,7 +114,8 @@ class Rehearsal:
 def _trouble(asked: list[Ask], error: StoreError) -> Trouble:
     sent = asked[-1].script if asked else None
     reason = str(error)
-    return Trouble(sent.name if sent else "", reason, refused_command(reason, sent))
+    command = refused_command(reason, sent)
+    return Trouble(sent.name if sent else "", reason, command, OPTIONAL.get(command, ""))
 
 
 def _lost(sent: Script, reply: Reply) -> Iterator[Trouble]:
@@ -114,4 +123,5 @@ def _lost(sent: Script, reply: Reply) -> Iterator[Trouble]:
     for what, command in (("event_lost", "XADD"), ("push_lost", "PUBLISH")):
         if what in reply:
             reason = str(reply.get(what))
-            yield Trouble(sent.name, reason, command if refuses_command(reason) else "")
+            refused = command if refuses_command(reason) else ""
+            yield Trouble(sent.name, reason, refused, OPTIONAL[command])

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Tokens come in at a steady rate, up to a capacity; each call takes one.
+    """Tokens arrive at a steady rate, up to a capacity; each call takes one.
 
     Args:
         rate: tokens per second.
-        capacity: how many there are at first, and at most.
+        capacity: the number of tokens at the start, and the most at any time.
         clock: monotonic seconds.
     """
 
@@ -29,7 +29,7 @@ class TokenBucket:
         """Take a token for a call.
 
         Returns:
-            0, or if there is none the whole seconds after which there will be one.
+            0, or the whole seconds until the next token if the bucket is empty.
         """
         with self._lock:
             self._refill()
@@ -39,7 +39,7 @@ class TokenBucket:
             return max(1, math.ceil((1 - self._tokens) / self._rate))
 
     def spend_ahead(self, seconds: float) -> None:
-        """Take what is there, and what comes in within the next seconds: others did so."""
+        """Empty the bucket for the next seconds, as if other clients had made the calls."""
         with self._lock:
             self._refill()
             self._tokens = -seconds * self._rate

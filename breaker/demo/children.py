@@ -1,4 +1,4 @@
-"""The demo's processes: started so that they cannot outlive it, ended by their ids."""
+"""The demo's processes. They cannot outlive it, and are ended by their ids."""
 
 import os
 import subprocess
@@ -10,13 +10,14 @@ from typing import IO
 
 from breaker.embedded import tethered
 
-# Seconds that processes get to come up, on a busy machine, and to end what they have begun.
+# Seconds that a process may take to start, on a busy machine.
 START = 30.0
+# Seconds that a process may take to finish what it has begun, at the end.
 STOP = 5.0
 
 
 class ChildFailedError(Exception):
-    """A process of the demo ended by itself; the message ends with what it said."""
+    """A process of the demo ended by itself; the message ends with its output."""
 
 
 class Child:
@@ -35,24 +36,24 @@ class Child:
         )
 
     def said(self) -> str:
-        """All it has printed so far."""
-        # Not by seek and read: the process writes where that would leave the file's position.
+        """All of its output so far."""
+        # Not by seek and read: both processes share the file's position, and the child writes there.
         size = os.fstat(self._said.fileno()).st_size
         return os.pread(self._said.fileno(), size, 0).decode(errors="replace")
 
     def close(self) -> None:
-        """Forget what it has printed."""
+        """Close the file with its output."""
         self._said.close()
 
     def check(self) -> None:
-        """See that it is still there.
+        """Check that it still runs.
 
         Raises:
-            ChildFailedError: it is not.
+            ChildFailedError: it has ended.
         """
         code = self.process.poll()
         if code is not None:
-            said = self.said()[-2000:] or "It said nothing."
+            said = self.said()[-2000:] or "(no output)"
             raise ChildFailedError(
                 f"{self.name} ended by itself, with exit code {code}. {said}"
             )
@@ -61,19 +62,19 @@ class Child:
         """Wait for its first line.
 
         Raises:
-            ChildFailedError: it ended, or said nothing in time.
+            ChildFailedError: it ended, or printed nothing in time.
         """
         deadline = time.monotonic() + START
         while "\n" not in self.said():
             self.check()
             if time.monotonic() > deadline:
-                raise ChildFailedError(f"{self.name} says nothing")
+                raise ChildFailedError(f"{self.name} printed nothing within {START:g} s")
             time.sleep(0.01)
         return self.said().splitlines()[0]
 
 
 def stop_all(children: Iterable[Child]) -> None:
-    """Ask all to end, and end those that do not in time."""
+    """Terminate all processes, and kill those that do not end in time."""
     ending = list(children)
     for child in ending:
         child.process.terminate()
@@ -91,5 +92,5 @@ def stop_all(children: Iterable[Child]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without the options that somebody has set for breakers of his own."""
+    """This process's environment, without options that are set for other breakers."""
     return {key: value for key, value in os.environ.items() if not key.startswith("BREAKER_")}

@@ -117,7 +117,7 @@ def run(plan: Plan, console: Console, *, is_plain: bool) -> int:
         with _ended_by_signals(), EmbeddedStore() as store, view:
             outcomes = direct(plan, store.url.removesuffix("/0"), view)
     except KeyboardInterrupt:
-        console.print("Stopped; nothing of it is left running.")
+        console.print("Stopped; all of its processes have ended.")
         return INTERRUPTED
     except (BreakerError, ChildFailedError) as error:
         errors.print(f"The demo failed: {error}", markup=False)
@@ -125,7 +125,7 @@ def run(plan: Plan, console: Console, *, is_plain: bool) -> int:
     console.print(summary(outcomes))
     wrong = [problem for outcome in outcomes for problem in problems(outcome)]
     for problem in wrong:
-        errors.print(f"Not as it should be: {problem}.", markup=False)
+        errors.print(f"Something went wrong: {problem}.", markup=False)
     return 1 if wrong else 0
 
 
@@ -136,10 +136,10 @@ def _view(plan: Plan, console: Console, *, is_plain: bool) -> LiveView | PlainVi
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """End in order also when asked to, when the terminal has gone, and in the background.
+    """End all processes in order on SIGTERM, on the loss of the terminal, and in the background.
 
-    There a shell lets its processes ignore Ctrl-C. One that ignores the end of its terminal was
-    told so on purpose.
+    In the background a shell lets its processes ignore Ctrl-C. A process that ignores the loss of
+    its terminal (nohup) was started to do so.
     """
     handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _leave}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

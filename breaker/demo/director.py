@@ -1,4 +1,4 @@
-"""Runs the phases one after the other, and keeps the view informed."""
+"""Runs the phases one after the other, and feeds the view."""
 
 import contextlib
 import signal
@@ -12,22 +12,23 @@ from breaker.demo.picture import Note, Outcome, Picture
 from breaker.demo.plan import EVERY, Phase, Plan
 from breaker.demo.stage import Stage
 
-# How often jobs are enqueued, and how often there is a new picture.
+# Seconds between two looks at the clock, at which due jobs are enqueued.
 STEP = 0.05
+# Seconds between two pictures.
 FRAME = 0.25
 
 
 class View(Protocol):
-    """Who shows it."""
+    """What shows the demo."""
 
     def begin(self, phase: Phase) -> None:
         """A phase is being prepared."""
 
     def tell(self, note: Note) -> None:
-        """Something worth telling has happened."""
+        """Show a note."""
 
     def show(self, picture: Picture) -> None:
-        """What there is to see now."""
+        """Show a picture of the present moment."""
 
 
 def direct(plan: Plan, url: str, view: View) -> list[Outcome]:
@@ -36,7 +37,7 @@ def direct(plan: Plan, url: str, view: View) -> list[Outcome]:
     Args:
         plan: the options.
         url: a server with empty databases, without the number of one.
-        view: who shows it.
+        view: what shows the demo.
 
     Raises:
         ChildFailedError: a process of the demo failed.
@@ -78,17 +79,19 @@ def _shortages(phase: Phase) -> Iterator[float]:
 
 
 def shortage_note(plan: Plan) -> str:
-    """What happens to the upstream."""
+    """The note on the upstream's shortage."""
     return (
-        f"others on the same account spend the next {plan.shortage:g} s of the allowance: 429"
+        f"other clients of the same account now use up the next {plan.shortage:g} s of the allowance: "
+        "expect 429s"
     )
 
 
 @contextlib.contextmanager
 def _end(phase: Phase) -> Iterator[Callable[[float], bool]]:
-    """When the phase is over: after its length, or at Ctrl-C if it has none.
+    """Tell whether the phase is over: after its length, or after Ctrl-C if it is endless.
 
-    That is then heeded between two steps, so that no job is half enqueued and all counts hold.
+    Ctrl-C then takes effect between two steps, so that no job is half enqueued and all counts
+    are right.
     """
     if not phase.is_endless:
         yield lambda elapsed: elapsed >= phase.length

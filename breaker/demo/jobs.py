@@ -1,18 +1,19 @@
-"""What the two queues run. The jobs know nothing of a breaker: an answer of 429 is an exception."""
+"""The jobs of the two queues. They know no breaker: a 429 is an exception like any other."""
 
 import time
 import urllib.request
 
-# Straight to the loopback, whatever proxy the environment names.
+# Without the proxy that the environment may name: the upstream is on the loopback.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Seconds that a call may take.
 TIMEOUT = 10.0
 
 
 def fetch(url: str, method: str = "GET") -> bytes:
-    """Ask the upstream.
+    """Call the upstream.
 
     Raises:
-        urllib.error.HTTPError: it answered 429, or another error.
+        urllib.error.HTTPError: the answer is 429 or another error.
     """
     request = urllib.request.Request(url, method=method)  # noqa: S310 - our own, on the loopback
     with _OPENER.open(request, timeout=TIMEOUT) as response:

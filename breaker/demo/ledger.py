@@ -1,4 +1,4 @@
-"""The account of a queue's jobs: each by its id, so that a lost one cannot hide in a sum."""
+"""Counts the jobs of a queue, each by its id, so that no lost job can hide in a sum."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 import redis
 from rq import Queue, Retry
 
-# RQ keeps a finished job for so many seconds; it must be seen within them.
+# Seconds for which RQ keeps a finished job; `settle` must see it before.
 RESULT_TTL = 120
-# The attempts that a job has beyond its first, with or without a breaker.
+# Attempts after the first, with or without a breaker.
 RETRIES = 3
 
 
@@ -18,10 +18,10 @@ class Tally:
     """Where the jobs of a queue are.
 
     Attributes:
-        enqueued: how many there ever were.
+        enqueued: all jobs so far.
         done: finished.
-        waiting: in the queue, or in a worker's hand.
-        failed: out of attempts, in RQ's registry of failed jobs.
+        waiting: in the queue, or taken by a worker.
+        failed: without attempts left, in RQ's registry of failed jobs.
     """
 
     enqueued: int = 0
@@ -31,12 +31,12 @@ class Tally:
 
     @property
     def lost(self) -> int:
-        """Those that are nowhere."""
+        """Jobs that are in none of these places."""
         return self.enqueued - self.done - self.waiting - self.failed
 
 
 class Ledger:
-    """Enqueues the jobs of one queue and follows them."""
+    """Enqueues the jobs of one queue and counts where they are."""
 
     def __init__(self, name: str, connection: redis.Redis) -> None:
         self._queue = Queue(name, connection=connection)
@@ -45,7 +45,7 @@ class Ledger:
         self.done = 0
 
     def enqueue(self, function: Callable[..., None], arguments: Mapping[str, Any]) -> None:
-        """Add a job. Its number is its id too."""
+        """Add a job, with its number as its id."""
         self.enqueued += 1
         job = self._queue.enqueue(
             function,
@@ -57,13 +57,13 @@ class Ledger:
         self._open.add(job.id)
 
     def settle(self) -> None:
-        """Note which jobs are done."""
+        """Count the jobs that are done by now."""
         finished = self._open.intersection(self._queue.finished_job_registry.get_job_ids())
         self.done += len(finished)
         self._open -= finished
 
     def glance(self) -> Tally:
-        """Where the jobs are, cheaply: what is not done or failed is taken to be waiting."""
+        """Where the jobs are, cheaply: those neither done nor failed count as waiting."""
         failed = int(self._queue.failed_job_registry.count)
         return Tally(self.enqueued, self.done, len(self._open) - failed, failed)
 

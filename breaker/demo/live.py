@@ -1,4 +1,4 @@
-"""The live view: one calm screen, drawn anew four times a second."""
+"""The live view: one screen, drawn again four times a second."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -18,24 +18,26 @@ from breaker.demo.plan import Phase, Plan
 from breaker.demo.worker import CONTENT, OTHER
 from breaker.model import State, Status
 from breaker.pacing import as_text
+from breaker.transitions import STATES
 
 BARS = "▁▂▃▄▅▆▇█"
 STYLES: dict[Mood, str] = {"plain": "", "good": "green", "bad": "bold red", "wary": "yellow"}
-SIGNS: dict[State, tuple[str, str]] = {
-    State.CLOSED: ("● CLOSED", "green"),
-    State.OPEN: ("■ OPEN", "bold red"),
-    State.HALF_OPEN: ("◐ HALF-OPEN", "yellow"),
-    State.FORCED_OPEN: ("■ FORCED OPEN", "bold red"),
-    State.DISABLED: ("○ DISABLED", "dim"),
+SIGNS: dict[State, str] = {
+    State.CLOSED: "●",
+    State.OPEN: "■",
+    State.HALF_OPEN: "◐",
+    State.FORCED_OPEN: "■",
+    State.DISABLED: "○",
 }
 TROUBLED = (State.OPEN, State.HALF_OPEN, State.FORCED_OPEN)
-# Up to so many errors in a row are drawn as dots.
+# The largest threshold for which the errors in a row are drawn as dots.
 DOTS = 10
+# Columns of the panel of workers.
 WORKERS_WIDTH = 34
 
 
 class LiveView:
-    """Draws the screen; as a context manager, for the terminal is given back at the end."""
+    """Draws the screen; a context manager, which restores the terminal at the end."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._plan = plan
@@ -51,12 +53,12 @@ class LiveView:
 
     def __exit__(self, *exc_info: object) -> None:
         self._live.stop()
-        # The screen is gone, the story stays.
+        # The screen is gone; print the notes, so that they stay.
         for line in self._told:
             self._console.print(line)
 
     def begin(self, phase: Phase) -> None:
-        """Say what is being started."""
+        """Show which phase is being started."""
         self._notes = []
         self._told.append(Text(f"\n{phase.title}", "bold"))
         self._course[phase] = ()
@@ -147,7 +149,7 @@ def _line(at: str, text: str, mood: Mood) -> Text:
 
 
 def sparkline(counts: Sequence[int], width: int, top: int) -> str:
-    """Counts as bars, as many seconds to a bar as it takes for all to fit."""
+    """Draw counts as bars. If they do not fit the width, a bar is the mean of several seconds."""
     each = max(1, -(-len(counts) // max(1, width)))
     groups = [counts[at : at + each] for at in range(0, len(counts), each)]
     means = [sum(group) / len(group) for group in groups]
@@ -165,7 +167,12 @@ def _panel(content: RenderableType, title: str, style: str = "dim") -> Panel:
 
 
 def _colour(picture: Picture) -> str:
-    return SIGNS[picture.status.state][1] if picture.status else "dim"
+    return _style(picture.status.state) if picture.status else "dim"
+
+
+def _style(state: State) -> str:
+    info = STATES[state]
+    return f"bold {info.colour}" if info.is_paused else info.colour
 
 
 def _content(picture: Picture, plan: Plan) -> RenderableType:
@@ -180,31 +187,31 @@ def _content(picture: Picture, plan: Plan) -> RenderableType:
 def _without_breaker() -> list[Text]:
     return [
         Text("no breaker", "bold"),
-        Text("a job answered 429 is tried again at once;"),
-        Text(f"after {RETRIES} retries it has failed"),
+        Text("a job that gets a 429 is retried at once;"),
+        Text(f"after {RETRIES} retries it fails"),
     ]
 
 
 def _state(status: Status, plan: Plan) -> list[Text]:
-    sign, style = SIGNS[status.state]
-    first = Text.assemble((sign, style), "  ")
+    style = _style(status.state)
+    first = Text.assemble((f"{SIGNS[status.state]} {status.state.upper()}", style), "  ")
     if status.resumes_in is not None:
         until = datetime.now(UTC).astimezone() + timedelta(seconds=status.resumes_in)
         first.append(f"paused until {until:%H:%M:%S}, {status.resumes_in:.1f} s more")
     elif status.pace is not None:
         first.append(f"paced at most {as_text(status.pace)} jobs/s")
     elif status.state is State.HALF_OPEN:
-        first.append("one job goes first")
+        first.append("one job tries first")
     elif status.state is State.CLOSED:
-        first.append("all workers read it")
+        first.append("all workers read this queue")
     why = f"by {status.by}: {status.reason}" if status.state in TROUBLED else ""
     return [first, _limits(status, plan), Text(why, style, no_wrap=True, overflow="ellipsis")]
 
 
 def _limits(status: Status, plan: Plan) -> Text:
-    """How near the fleet is to a trip; while paced there is no such count."""
+    """How near the fleet is to a trip; paced, it has no such count."""
     if status.pace is not None:
-        return Text("all workers together; a 429 slows them down", no_wrap=True)
+        return Text("for all workers together; a 429 lowers it", no_wrap=True)
     count = status.consecutive_errors
     dots = "●" * count + "○" * (plan.threshold - count) if plan.threshold <= DOTS else ""
     return Text.assemble("429s in a row: ", (dots, "red"), f" {count} of {plan.threshold}")
@@ -214,7 +221,7 @@ def _other(picture: Picture) -> RenderableType:
     rate = picture.last.rate(OTHER)
     tally = picture.other
     return Group(
-        Text("needs no upstream, flows on", "green"),
+        Text("needs no upstream, runs on", "green"),
         Text(f"{rate} jobs in the last second"),
         Text(),
         Text(f"{tally.waiting:,} waiting, {tally.done:,} done"),

@@ -1,29 +1,30 @@
-"""Turns what happens into notes for people, each told once."""
+"""Turns transitions into notes for people, each shown once."""
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from breaker.demo.picture import Mood, Note, Picture
 from breaker.model import Status, Transition
 from breaker.pacing import as_text
+from breaker.transitions import STATES, level_of
 
-MOODS: dict[str, Mood] = {
-    "tripped": "bad",
-    "extended": "wary",
-    "cut": "wary",
-    "half-open": "wary",
-    "closed": "good",
+STARTS = {
+    "closed": "all workers read the queue again",
+    "paced": "workers start jobs at one shared pace",
 }
-
+# The mood of a note, by the colour of the state that it leads to.
+MOODS: dict[str, Mood] = {"green": "good", "yellow": "wary", "red": "wary"}
 
 GOES_ON = {
-    "pace": "the workers go on at one pace, faster and faster until a 429 slows it down",
-    "cut": "on at the slower pace",
-    "probe": "one job goes first",
+    "pace": "workers continue at one shared pace, which rises until the next 429",
+    "cut": "workers continue, more slowly",
+    "probe": "one job tries first",
 }
-# After so many seconds it shows what the workers do; so many times that is clearly above it, for
-# what they did in the last second lags behind a pace that rises.
+# Seconds after a change of the pace until the workers' rate shows its effect.
 SETTLED = 2.0
+# A pace this many times the workers' rate no longer limits them. Less would not be certain: the
+# rate of the last second lags behind a rising pace.
 OUTPACED = 3.0
 
 
@@ -31,7 +32,7 @@ class Narrator:
     """The notes of one phase.
 
     Args:
-        started: the phase's start as a timestamp, for the transitions carry the store's time.
+        started: the phase's start as a timestamp, because transitions carry the store's time.
     """
 
     def __init__(self, started: float) -> None:
@@ -43,7 +44,7 @@ class Narrator:
         self._is_outpaced = False
 
     def notes(self, picture: Picture) -> Iterator[Note]:
-        """What is new."""
+        """Yield the notes on what is new."""
         for step in picture.transitions:
             if step.version > self._told:
                 self._told = step.version
@@ -54,16 +55,16 @@ class Narrator:
     def _of(self, step: Transition, status: Status | None) -> Iterator[Note]:
         at = step.at.timestamp()
         before, self._until = self._until, at + (step.pause or 0.0)
-        # Errors of calls that were on their way at the trip shift its end by fractions of a
-        # second: not worth a line.
+        # Errors of calls that were running at the trip move its end by fractions of a second: no
+        # note for those.
         if step.event != "extended" or self._until - before >= 1:
             recovery = status.recovery if status else ""
             text = describe(step, "cut" if self._is_cut else recovery)
-            yield Note(at - self._started, text, MOODS.get(step.event, "plain"))
+            yield Note(at - self._started, text, mood(step))
         self._is_cut = step.event == "cut"
 
     def _of_pace(self, picture: Picture) -> Iterator[Note]:
-        """Tell once why the pace goes on rising: it is beyond what the workers do."""
+        """Yield one note when the pace no longer limits the workers."""
         pace = picture.status.pace if picture.status else None
         if pace is None:
             self._is_outpaced = False
@@ -73,8 +74,8 @@ class Narrator:
         if not self._is_outpaced and since >= SETTLED and pace > OUTPACED * answered:
             self._is_outpaced = True
             text = (
-                f"paced at {as_text(pace)} jobs/s, the workers manage {answered}: no limit any "
-                "more. It closes if that lasts"
+                f"the pace allows {as_text(pace)} jobs/s, the workers do {answered}: it no longer "
+                "limits them. The breaker closes if that lasts"
             )
             yield Note(picture.elapsed, text, "good")
 
@@ -85,11 +86,19 @@ class Narrator:
             self._has_backlog = picture.status is not None
         elif self._has_backlog and waiting <= len(picture.workers):
             self._has_backlog = False
-            yield Note(picture.elapsed, "recovered: the backlog is worked off", "good")
+            yield Note(picture.elapsed, "recovered: the backlog is done", "good")
+
+
+def mood(step: Transition) -> Mood:
+    """How a transition is shown: a warning of the log as bad, others by their state's colour."""
+    if level_of(step.event) >= logging.WARNING:
+        return "bad"
+    colours = {str(state): info.colour for state, info in STATES.items()}
+    return MOODS.get(colours.get(step.after, ""), "plain")
 
 
 def describe(step: Transition, how: str) -> str:
-    """A transition in one line; `how` it recovers: by pace, probe, resume, or on after a cut."""
+    """A transition in one line; `how` it recovers: pace, probe or resume, or cut after a cut."""
     by = f" by {step.by}" if step.by else ""
     match step.event:
         case "tripped":
@@ -101,13 +110,13 @@ def describe(step: Transition, how: str) -> str:
         case "cut":
             pause = f". Paused {step.pause:g} s, until {until(step)}" if step.pause else ""
             return f"a 429{by}: {step.reason}{pause}"
-        case "closed":
-            return f"CLOSED{by}: {step.reason}; all workers are back on it"
+        case "closed" | "paced":
+            return f"{step.event.upper()}{by}: {step.reason}; {STARTS[step.event]}"
         case _:
             return f"{step.event}{by}: {step.reason}"
 
 
 def until(step: Transition) -> str:
-    """When a pause ends, as a clock shows it."""
+    """The time of day at which a pause ends."""
     end = step.at.timestamp() + (step.pause or 0.0)
     return datetime.fromtimestamp(end, UTC).astimezone().strftime("%H:%M:%S")

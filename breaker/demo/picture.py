@@ -1,4 +1,4 @@
-"""What there is to see at one moment: the values that the views draw and the summary counts."""
+"""One moment of the demo: the values that the views draw and the summary counts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ Mood = Literal["plain", "good", "bad", "wary"]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth telling: when, in seconds from the phase's start, and what."""
+    """A note on what happened; `at` is in seconds from the phase's start."""
 
     at: float
     text: str
@@ -21,13 +21,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What the upstream says it was asked.
+    """The upstream's own count of calls.
 
     Attributes:
-        calls: all of them.
-        answered: those let through.
-        limited: those answered 429.
-        jobs: how many different jobs were let through.
+        calls: all calls.
+        answered: calls that it admitted.
+        limited: calls that it answered with 429.
+        jobs: different jobs among the admitted calls.
     """
 
     calls: int = 0
@@ -45,11 +45,11 @@ class Second:
     begun: dict[tuple[str, str], int]
 
     def rate(self, queue: str) -> int:
-        """Jobs of a queue that were begun."""
+        """Jobs of a queue that were started."""
         return sum(count for (_, name), count in self.begun.items() if name == queue)
 
     def workers_on(self, queue: str) -> int:
-        """How many workers began a job of a queue."""
+        """Workers that started a job of a queue."""
         return sum(1 for (_, name), count in self.begun.items() if name == queue and count)
 
 
@@ -75,19 +75,19 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a phase came to, counted after its workers had ended.
+    """The result of a phase, counted after its workers had ended.
 
     Attributes:
-        phase: which.
+        phase: the phase.
         calls: the upstream's count.
         content: where the jobs of `content` are.
         other: where the jobs of `other` are.
-        seconds: its course.
-        transitions: what the breaker did.
+        seconds: the counts of each second.
+        transitions: the breaker's transitions.
         calls_while_paused: calls made while the queue was seen paused.
-        other_while_paused: jobs of `other` done meanwhile.
+        other_while_paused: jobs of `other` done during that time.
         limited_while_recovering: calls answered 429 while the breaker was seen half-open.
-        pace: jobs per second that a paced recovery began with; None if there was none.
+        pace: jobs per second at the start of a paced recovery; None if it was not paced.
     """
 
     phase: Phase

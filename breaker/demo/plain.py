@@ -1,4 +1,4 @@
-"""The view for pipes and logs: one line for each note, and a status line every two seconds."""
+"""The view for pipes and logs: a line for each note, and a status line every two seconds."""
 
 from typing import Self
 
@@ -9,6 +9,7 @@ from breaker.demo.plan import Phase
 from breaker.demo.worker import CONTENT, OTHER
 from breaker.pacing import as_text
 
+# Seconds between two status lines.
 EVERY = 2.0
 
 
@@ -26,7 +27,7 @@ class PlainView:
         pass
 
     def begin(self, phase: Phase) -> None:
-        """Say which phase it is."""
+        """Write the title of the phase."""
         self._next = EVERY
         length = "until Ctrl-C" if phase.is_endless else f"{phase.length:.0f} s"
         self.write(f"\n{phase.title}, {length}")
@@ -36,7 +37,7 @@ class PlainView:
         self.write(f"{note.at:5.1f}  * {note.text}")
 
     def show(self, picture: Picture) -> None:
-        """Write a status line if it is time for one."""
+        """Write a status line if one is due."""
         if picture.elapsed >= self._next:
             self._next += EVERY
             self.write(f"{picture.elapsed:5.1f}    {status_line(picture)}")

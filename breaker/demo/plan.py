@@ -1,14 +1,16 @@
-"""What happens when: the demo's script, made from its options."""
+"""The demo's schedule, made from its options."""
 
 from dataclasses import dataclass
 from typing import Any
 
-# Per worker and second: jobs of each queue, and calls that the upstream allows by default. A
-# worker manages about nine calls, so that the fleet works off a backlog within the allowance.
+# Jobs of `content` for each worker and second. A worker can do about nine, so that the fleet can
+# catch up on a backlog within the allowance.
 DEMAND = 4.0
+# Jobs of `other` for each worker and second.
 OTHER_DEMAND = 2.0
+# Calls for each worker and second that the upstream allows by default.
 ALLOWANCE = 12.0
-# With --forever the allowance runs out again after so many seconds.
+# With --forever: seconds from one shortage of the upstream to the next.
 EVERY = 45.0
 
 
@@ -21,10 +23,10 @@ class Plan:
         rate: calls per second that the upstream allows.
         duration: seconds that the whole run takes.
         threshold: rate limit errors in a row that trip the breaker.
-        cooldown: how long a trip pauses the queue; None leaves it to the upstream's Retry-After.
-        recovery: the breaker's option.
+        cooldown: seconds that a trip pauses the queue; None: the upstream's Retry-After.
+        recovery: the breaker's option of that name.
         only_without: show only the fleet without a breaker.
-        is_endless: go on until interrupted.
+        is_endless: run until interrupted.
     """
 
     workers: int
@@ -38,7 +40,7 @@ class Plan:
 
     @property
     def shortage(self) -> float:
-        """For how many seconds the allowance is spent, in each phase."""
+        """Seconds of the allowance that other clients use up, in each phase."""
         return float(round(self.duration * 0.2))
 
     @property
@@ -53,7 +55,7 @@ class Plan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the breaker is made with."""
+        """The breaker's options."""
         given = {
             "threshold": self.threshold,
             "cooldown": self.cooldown,
@@ -76,10 +78,10 @@ class Phase:
     """One part of the run.
 
     Attributes:
-        has_breaker: whether the fleet has one.
+        has_breaker: whether the fleet has a breaker.
         length: seconds.
-        shortage_at: when the allowance is spent, in seconds from the start.
-        is_endless: whether it goes on until interrupted, meeting one shortage after another.
+        shortage_at: when the shortage begins, in seconds from the start.
+        is_endless: whether it runs until interrupted, with one shortage after another.
     """
 
     has_breaker: bool

@@ -1,7 +1,6 @@
-"""One phase, live: its upstream, its fleet, the jobs that come in, and what is seen of them.
+"""One phase as it runs: its upstream, its fleet, its jobs, and the counts of all three.
 
-Each phase has an upstream, a fleet and a database of its own, so that nothing of one is counted
-in the other.
+Each phase has its own upstream, fleet and database, so that nothing is counted twice.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ class Stage:
     Args:
         plan: the options.
         phase: which part of the run.
-        url: a database with nothing in it.
+        url: an empty database.
     """
 
     def __init__(self, plan: Plan, phase: Phase, url: str) -> None:
@@ -84,11 +83,11 @@ class Stage:
             self._other.enqueue(other_work, {})
 
     def spend_ahead(self) -> None:
-        """Let others spend the allowance of the shortage."""
+        """Let other clients use up the allowance of the shortage."""
         fetch(f"{self._upstream}/spend-ahead?seconds={self._plan.shortage}", "POST")
 
     def look(self) -> Picture:
-        """See what there is to see.
+        """Take a picture of the present moment.
 
         Raises:
             ChildFailedError: a process has ended by itself.
@@ -145,11 +144,11 @@ class Stage:
             for child in self._children:
                 child.check()
             if time.monotonic() > deadline:
-                raise ChildFailedError("the workers do not come up")
+                raise ChildFailedError(f"the workers did not start within {START:g} s")
             time.sleep(0.02)
 
     def _ask_breaker(self) -> None:
-        """A store too busy to answer in time is no reason to end: the last answer stays."""
+        """Read status and history; keep the last answer if the store is too busy to reply."""
         if self._breaker:
             with contextlib.suppress(StoreUnavailable):
                 self._status = self._breaker.status()
@@ -174,7 +173,7 @@ class Course:
         self._begun: dict[tuple[str, str], int] = {}
 
     def add(self, elapsed: float, calls: Calls, begun: dict[bytes, bytes]) -> None:
-        """Note the counts; with each second that has passed, keep what it brought."""
+        """Note the counts; after each full second keep the difference."""
         if elapsed < len(self.seconds) + 1:
             return
         counts = {_worker_and_queue(key): int(count) for key, count in begun.items()}
@@ -194,7 +193,7 @@ def _worker_and_queue(key: bytes) -> tuple[str, str]:
 
 
 class Paused:
-    """What happened while the queue was seen paused, from one look to the next."""
+    """Counts what happened while the queue was paused, from one look to the next."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -211,7 +210,7 @@ class Paused:
 
 
 class Recovering:
-    """What happened while the breaker was seen half-open, from one look to the next."""
+    """Counts what happened while the breaker was half-open, from one look to the next."""
 
     def __init__(self) -> None:
         self.limited = 0
@@ -219,7 +218,7 @@ class Recovering:
         self._before: int | None = None
 
     def see(self, status: Status, limited: int) -> None:
-        """Add what has come since the last look, if that saw it half-open."""
+        """Add the calls since the last look, if the breaker was half-open then."""
         if self._before is not None:
             self.limited += limited - self._before
         is_recovering = status.state is State.HALF_OPEN

@@ -1,4 +1,4 @@
-"""What it all came to, and whether it went as it should."""
+"""The summary at the end, and the problems that make the demo fail."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ from breaker.pacing import as_text
 
 
 def summary(outcomes: Sequence[Outcome]) -> RenderableType:
-    """The counts side by side, and one sentence on what they mean."""
+    """The counts of the phases side by side, then what they mean."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     table.add_column("counted by the upstream and by the queue", no_wrap=True)
     for outcome in outcomes:
@@ -31,7 +31,7 @@ LABELS = (
     "jobs of content, enqueued",
     "  done",
     "  waiting, safe in the queue",
-    f"  failed, {RETRIES} retries burnt by 429s",
+    f"  failed, {RETRIES} retries spent on 429s",
     "  lost",
     "jobs of other, done of enqueued",
 )
@@ -52,7 +52,7 @@ def _cells(outcome: Outcome) -> Iterator[str]:
 
 
 def sentences(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """What the counts mean."""
+    """The meaning of the counts, in sentences."""
     for outcome in outcomes:
         if outcome.trips:
             first, count = outcome.trips[0], len(outcome.trips)
@@ -72,7 +72,7 @@ def sentences(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _recovery(outcome: Outcome) -> Iterator[str]:
-    """How it came back the first time."""
+    """How the queue resumed after the first trip."""
     steps = list(outcome.transitions)
     after = steps[steps.index(outcome.trips[0]) + 1 :]
     resumed = next((step for step in after if step.event in ("half-open", "closed")), None)
@@ -93,17 +93,17 @@ def _recovery(outcome: Outcome) -> Iterator[str]:
 
 
 def problems(outcome: Outcome) -> Iterator[str]:
-    """What did not go as it should."""
+    """Yield what went wrong."""
     for name, tally in (("content", outcome.content), ("other", outcome.other)):
         if tally.lost:
             yield f"jobs of {name} lost {outcome.phase.title}: {tally.lost}"
     again = outcome.calls.answered - outcome.calls.jobs
     if again:
-        yield f"calls that did a job again {outcome.phase.title}: {again}"
+        yield f"calls for jobs that were already done {outcome.phase.title}: {again}"
     if outcome.phase.has_breaker:
         if outcome.content.failed:
             yield f"jobs that failed although the breaker was there: {outcome.content.failed}"
-        # One without an end may have been ended before anything happened.
+        # An endless phase may have been ended before anything happened.
         if not outcome.phase.is_endless:
             yield from _problems_of_the_breaker({step.event for step in outcome.transitions})
 

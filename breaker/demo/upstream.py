@@ -1,8 +1,8 @@
-"""The API that the fleet calls: it limits by rate, and counts what it was asked.
+"""The API that the fleet calls: it limits by rate, and counts its calls.
 
     GET  /content?job=ID          the work: 200, or 429 with Retry-After
-    POST /spend-ahead?seconds=N   others on the same account spend the allowance of N seconds
-    GET  /stats                   what it was asked, as JSON
+    POST /spend-ahead?seconds=N   other clients of the account use up N seconds of the allowance
+    GET  /stats                   the counts, as JSON
 
 Run as `python -m breaker.demo.upstream --rate 40`; its first line of output is its address.
 """
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from breaker.demo.bucket import TokenBucket
 
 HOST = "127.0.0.1"
-# How long a call takes that is let through, as it would at a model or a search.
+# Seconds that an admitted call takes, as at a language model or a search.
 WORK = 0.08
 
 
@@ -37,7 +37,7 @@ class Upstream(ThreadingHTTPServer):
         self._answered: Counter[str] = Counter()
 
     def admit(self, job: str) -> int:
-        """Let a call through and return 0, or return how many seconds to wait."""
+        """Admit a call and return 0, or return the seconds to wait."""
         wait = self.bucket.take()
         with self._lock:
             if wait:
@@ -47,7 +47,7 @@ class Upstream(ThreadingHTTPServer):
         return wait
 
     def stats(self) -> dict[str, int]:
-        """What it was asked: calls made, calls answered, those answered 429, jobs served."""
+        """The counts: all calls, answered calls, calls with 429, jobs served."""
         with self._lock:
             answered = self._answered.total()
             return {
@@ -64,23 +64,23 @@ class Handler(BaseHTTPRequestHandler):
     server: Upstream
 
     def do_GET(self) -> None:
-        """Work, or tell what was asked."""
+        """Do the work, or show the counts."""
         path, query = self._target()
         if path == "/stats":
             self._answer(200, self.server.stats())
         elif path == "/content":
             self._work(query.get("job", ""))
         else:
-            self._answer(404, {"error": "there is no such thing here"})
+            self._answer(404, {"error": "not found"})
 
     def do_POST(self) -> None:
-        """Let others spend the allowance."""
+        """Let other clients use up the allowance."""
         path, query = self._target()
         if path == "/spend-ahead":
             self.server.bucket.spend_ahead(float(query["seconds"]))
             self._answer(200, {})
         else:
-            self._answer(404, {"error": "there is no such thing here"})
+            self._answer(404, {"error": "not found"})
 
     def _work(self, job: str) -> None:
         wait = self.server.admit(job)
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: `/stats` tells."""
+        """Write no log: `/stats` has the counts."""
 
 
 def main() -> None:

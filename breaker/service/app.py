@@ -1,4 +1,4 @@
-"""The application: what the routes share, and their list."""
+"""The application: its state, and the list of its routes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,15 +15,15 @@ from breaker.service.routes import health, metrics
 
 
 def create_app(url: str | None = None, *, redis: Any = None, prefix: str = PREFIX) -> FastAPI:
-    """Make the application. It asks the store nothing until it is asked itself.
+    """Make the application. It sends no command to the store before the first request.
 
     Args:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
         redis: a redis-py client to take the connection data from, instead of `url`.
-        prefix: what all keys begin with.
+        prefix: the key prefix.
 
     Raises:
-        ConfigurationError: naming everything that is wrong.
+        ConfigurationError: with every problem.
     """
     collector = Collector(url, redis=redis, prefix=prefix)
 
@@ -32,7 +32,7 @@ def create_app(url: str | None = None, *, redis: Any = None, prefix: str = PREFI
         yield
         collector.close()
 
-    # The pages at /docs would fetch their scripts from elsewhere.
+    # The pages at /docs would load their scripts from another site.
     app = FastAPI(title="fleet-breaker", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.fleet = collector.fleet
     app.state.registry = CollectorRegistry()

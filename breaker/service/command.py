@@ -12,7 +12,7 @@ from breaker.errors import ConfigurationError
 from breaker.protocol.keys import PREFIX
 from breaker.service.app import create_app
 
-# Seconds that running requests get at the end; an orchestrator kills after ten.
+# Seconds that running requests may still take at the end. An orchestrator kills after ten.
 GRACE = 3
 DEFAULT_PORT = 8429
 
@@ -54,10 +54,10 @@ class Port(click.IntRange):
 @click.option("--url", help="Where Redis or Valkey is. Default: BREAKER_URL.")
 @click.option("--prefix", default=PREFIX, show_default=True, help="Key prefix.")
 def serve(*, host: str, port: int, url: str | None, prefix: str) -> None:
-    """Serve /metrics, /healthz and /readyz over HTTP, until told to stop."""
+    """Serve /metrics, /healthz and /readyz over HTTP until it is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # uvicorn passes the signal on when it is done, to what was there before it; an end that was
-    # asked for is no failure.
+    # When uvicorn is done it passes the signal on to the handler that was set before. An end by a
+    # signal is not a failure.
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, _leave)
     try:

@@ -30,6 +30,8 @@ _PASSING = (
     redis.exceptions.OutOfMemoryError,
     OSError,
 )
+# Errors that a server sent, which therefore was reached.
+_ANSWERED = (redis.ResponseError, redis.exceptions.BusyLoadingError)
 _ONLY_READS = ("READONLY", "OOM ", "maxmemory", "MISCONF", "NOREPLICAS")
 _REFUSALS = ("AUTH", "WRONGPASS", "NOPERM", "NOAUTH", "SSL", "certificate", "invalid username")
 
@@ -56,5 +58,7 @@ def translate(error: Exception, target: Target) -> StoreError:
     ) or any(sign in text for sign in _REFUSALS)
     passing = isinstance(error, _PASSING) or any(code in text for code in _OUTAGES)
     if passing and not refused:
-        return StoreUnavailable(f"the store at {target} does not answer: {text}")
+        answered = isinstance(error, _ANSWERED) or any(code in text for code in _OUTAGES)
+        fault = "refuses for now" if answered else "does not answer"
+        return StoreUnavailable(f"the store at {target} {fault}: {text}")
     return StoreRefused(f"the store at {target} refused: {text}")

@@ -110,14 +110,14 @@ def test_a_short_run_shows_it_all_and_counts_right(run):
         places = [
             "done",
             "waiting, safe in the queue",
-            "failed, 3 retries burnt by 429s",
+            "failed, 3 retries spent on 429s",
             "lost",
         ]
         assert enqueued == sum(table[place][side] for place in places)
         assert table["lost"][side] == 0
         assert table["done"][side] == answered
     assert table["429, wasted"][1] < table["429, wasted"][0] / 4
-    assert table["failed, 3 retries burnt by 429s"][1] == 0
+    assert table["failed, 3 retries spent on 429s"][1] == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -132,7 +132,7 @@ def test_a_short_run_shows_it_all_and_counts_right(run):
 )
 def test_interrupted_it_leaves_no_process_behind(run, number, code):
     demo = run("--workers", "2")
-    demo.read_until("others on the same account")
+    demo.read_until("other clients of the same account")
     # Itself, the store, the upstream and the workers.
     assert len(demo.processes()) == 1 + 1 + 1 + 2
     demo.process.send_signal(number)
@@ -145,7 +145,7 @@ def test_interrupted_it_leaves_no_process_behind(run, number, code):
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_dead_worker_ends_it_with_an_error(run):
     demo = run("--workers", "2")
-    demo.read_until("others on the same account")
+    demo.read_until("other clients of the same account")
     worker = next(
         int(path.name)
         for path in Path("/proc").glob("[0-9]*")

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from breaker import State
+from breaker.demo import narrator
 from breaker.demo.ledger import Tally
 from breaker.demo.live import LiveView, sparkline
 from breaker.demo.narrator import Narrator
@@ -15,6 +16,7 @@ from breaker.demo.plain import PlainView, status_line
 from breaker.demo.plan import Plan
 from breaker.demo.stage import Course, Paused, Recovering
 from breaker.demo.summary import problems, summary
+from breaker.transitions import EVENTS
 from tests.demo.pictures import (
     CLOSED,
     CUT,
@@ -90,7 +92,7 @@ def test_recovery_is_told_when_the_backlog_is_gone():
 
 @pytest.mark.parametrize(
     ("recovery", "how"),
-    [("pace", "the workers go on at one pace"), ("probe", "one job goes first")],
+    [("pace", "workers continue at one shared pace"), ("probe", "one job tries first")],
 )
 def test_the_end_of_the_pause_says_how_it_goes_on(recovery, how):
     seen = status(State.HALF_OPEN, recovery=recovery)
@@ -103,7 +105,7 @@ def test_a_cut_says_from_which_pace_to_which_and_how_long_the_pause_is():
     assert told[1].startswith(
         "a 429 by w2: paced down from 101 to 50.4 jobs/s. Paused 1 s, until "
     )
-    assert told[2] == "half-open: the pause is over, on at the slower pace"
+    assert told[2] == "half-open: the pause is over, workers continue, more slowly"
     alone = dataclasses.replace(CUT, pause=None)
     told = texts(picture(status=status(State.HALF_OPEN, pace=50.4), transitions=(alone,)))
     assert told == ["a 429 by w2: paced down from 101 to 50.4 jobs/s"]
@@ -116,7 +118,7 @@ def test_a_pace_beyond_what_the_workers_do_is_explained_once():
 
     told = texts(at(21, 99.0), at(23, 20.0), at(24, 64.0), at(25, 128.0))
     assert told[1:] == [
-        "paced at 64 jobs/s, the workers manage 10: no limit any more. It closes if that lasts"
+        "the pace allows 64 jobs/s, the workers do 10: it no longer limits them. The breaker closes if that lasts"
     ]
 
 
@@ -219,7 +221,10 @@ def test_a_good_run_has_no_problems():
             {"content": Tally(100, 90, 9, 1)},
             "jobs that failed although the breaker was there: 1",
         ),
-        ({"calls": Calls(100, 90, 10, 88)}, "calls that did a job again with the breaker: 2"),
+        (
+            {"calls": Calls(100, 90, 10, 88)},
+            "calls for jobs that were already done with the breaker: 2",
+        ),
         ({"transitions": ()}, "the breaker did not trip"),
         ({"transitions": (TRIP,)}, "the queue did not resume"),
     ],
@@ -278,7 +283,7 @@ def test_a_pace_is_shown_with_what_led_to_it(width):
     console.print(LiveView(PLAN, console)._screen(picture(status=seen)))
     text = console.file.getvalue()
     assert "HALF-OPEN  paced at most 96.4 jobs/s" in text
-    assert "all workers together; a 429 slows them" in text
+    assert "for all workers together; a 429 lowers it" in text
     assert "by w2: paced down from 128 to 96.4" in text
     assert "429s in a row" not in text
 
@@ -307,3 +312,25 @@ def test_plain_lines_come_every_two_seconds():
         f"  4.0    {moment}",
         "  4.5  * [odd] text",
     ]
+
+
+@pytest.mark.parametrize(
+    ("event", "after", "mood"),
+    [
+        ("tripped", "open", "bad"),
+        ("state-lost", "", "bad"),
+        ("cut", "half-open", "wary"),
+        ("paced", "half-open", "wary"),
+        ("half-open", "half-open", "wary"),
+        ("closed", "closed", "good"),
+        ("disabled", "disabled", "plain"),
+    ],
+)
+def test_a_note_has_the_mood_of_the_state_that_it_leads_to(event, after, mood):
+    assert narrator.mood(step(event, after=after)) == mood
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_has_a_note(event):
+    text = narrator.describe(step(event, reason="a reason", pause=1.0), "pace")
+    assert text.lower().startswith(("half-open", "a 429", "paused", event))

@@ -54,7 +54,7 @@ def test_good_names(name):
         ("recovery", "magic", "recovery must be 'pace', 'probe' or 'resume', not 'magic'"),
         ("mode", "off", "mode must be 'enforce' or 'shadow', not 'off'"),
         ("min_workers", 0, "min_workers must be a whole number from 1 to 100"),
-        ("colour", "red", "there is no option 'colour'; there are threshold"),
+        ("colour", "red", "unknown option 'colour'; valid options: threshold"),
     ],
 )
 def test_bad_options(option, value, says):
@@ -101,8 +101,28 @@ def test_what_is_given_wins_over_the_environment_over_the_defaults():
     environ = {"BREAKER_THRESHOLD": "7", "BREAKER_COOLDOWN": "9.5", "BREAKER_MODE": ""}
     settings = Settings.resolve({"cooldown": 30, "max_cooldown": None}, environ)
     assert (settings.threshold, settings.cooldown, settings.mode) == (7, 30, "enforce")
-    with pytest.raises(ConfigurationError, match="threshold must be"):
-        Settings.resolve({}, {"BREAKER_THRESHOLD": "many"})
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "says"),
+    [
+        ({}, {"BREAKER_THRESHOLD": "0"}, "BREAKER_THRESHOLD must be a whole number"),
+        ({}, {"BREAKER_COOLDOWN": "soon"}, "BREAKER_COOLDOWN must be seconds"),
+        ({}, {"BREAKER_COOLDOWN": "4000"}, r"BREAKER_COOLDOWN \(4000 s\) .* max_cooldown \("),
+        ({"threshold": 0}, {"BREAKER_THRESHOLD": "7"}, "^threshold must be a whole number"),
+    ],
+)
+def test_a_bad_option_is_named_as_it_was_given(given, environ, says):
+    with pytest.raises(ConfigurationError, match=says):
+        Settings.resolve(given, environ)
+
+
+def test_a_bad_url_in_the_environment_is_named_by_its_variable(monkeypatch):
+    monkeypatch.setenv("BREAKER_URL", "nonsense")
+    with pytest.raises(ConfigurationError, match=r"^BREAKER_URL: not a valid store URL"):
+        Breaker("content")
+    with pytest.raises(ConfigurationError, match=r"^not a valid store URL: 'other'"):
+        Breaker("content", url="other")
 
 
 def test_on_the_wire_durations_are_whole_milliseconds():

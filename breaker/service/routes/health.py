@@ -1,4 +1,4 @@
-"""What an orchestrator asks: is the process alive, and can it do its work."""
+"""Health checks for an orchestrator: is the process alive, and can it use the store."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -9,16 +9,16 @@ from breaker.fleet import Fleet
 router = APIRouter(tags=["health"])
 
 
-# Not in a thread: it must answer while all of them wait for a store that hangs.
+# Not in a thread: it must answer while all threads wait for a store that hangs.
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """The process is alive. A restart mends no store, so the store has no say in this."""
+    """The process is alive. The store is not checked: a restart would not mend it."""
     return {"status": "alive"}
 
 
 @router.get("/readyz")
 def readyz(request: Request) -> JSONResponse:
-    """200 if the store can be read, else 503 and why not."""
+    """200 if the store can be read, else 503 and the reason."""
     fleet: Fleet = request.app.state.fleet
     try:
         fleet.names()

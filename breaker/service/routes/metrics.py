@@ -1,4 +1,4 @@
-"""What Prometheus scrapes."""
+"""The metrics, for Prometheus."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
