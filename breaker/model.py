@@ -1,4 +1,4 @@
-"""The values everybody speaks: Status, Transition, Grant. Seconds and UTC throughout."""
+"""The values that cross modules: Status, Transition, Grant. All times in seconds or UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """Whether the queue may be read."""
+    """The states of a breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -19,40 +19,40 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the store says of one breaker at one moment.
+    """One breaker at one moment, as the store has it.
 
     Attributes:
         name: the queue it guards.
         state: closed, open, half-open, forced-open or disabled.
         is_paused: whether workers may not dequeue now.
         consecutive_errors: rate limit errors since the last success, over the whole fleet.
-        threshold: how many of them pause the queue.
-        cooldown: seconds that a pause lasts if the upstream does not say how long.
-        epoch: the number of the last pause; it only grows.
+        threshold: rate limit errors in a row that pause the queue.
+        cooldown: seconds that a pause lasts if the upstream sends no Retry-After.
+        epoch: grows with every trip, pause and cut.
         resumes_in: seconds until the queue resumes by itself; None if not paused, or if only an
             operator can resume it.
         opened_at: when the present pause or recovery began; None while closed.
         reason: why it was paused last.
-        by: who did that: a worker, or an operator.
-        trips: how often it has tripped, ever.
-        cuts: how often a paced recovery was slowed down, ever.
-        rate_limit_errors: how many were reported, ever.
-        paused_seconds: how long it has been paused, ever, the present pause included.
+        by: the worker or operator who caused that.
+        trips: trips since the breaker was made.
+        cuts: cuts of the pace since the breaker was made.
+        rate_limit_errors: rate limit errors since the breaker was made.
+        paused_seconds: seconds it was paused since it was made, the present pause included.
         recovery: "pace", "probe" or "resume".
-        pace: jobs per second that a recovering fleet may do at present; None if it is not paced.
-        mode: "enforce", or "shadow", which never pauses.
-        min_workers: from how many workers the errors must come.
+        pace: jobs per second that the recovering fleet may start now; None if it is not paced.
+        mode: "enforce", or "shadow", which never pauses the queue.
+        min_workers: different workers from which the errors must come.
         max_cooldown: the longest pause in seconds.
-        forget_after: seconds without an error after which the count is forgotten.
-        probe_lease: seconds that a probe may take before another worker gets to try.
+        forget_after: seconds without an error after which the count starts again at 0.
+        probe_lease: seconds that a probe may take before another worker may try.
         quota_pause: seconds that an exhausted quota pauses the queue.
         pace_from: the share of rate limit errors that starts a pace without a pause.
-        idle_ttl: seconds after which state that no caller used is removed from the store.
-        probe_until: seconds until the present probe's lease ends; None if there is none.
-        overrides: the options an operator has set over what the workers declare.
+        idle_ttl: seconds without use after which the state is removed from the store.
+        probe_until: seconds until the lease of the running probe ends; None without a probe.
+        overrides: the options that an operator overrides.
         automaton: what lies under an operator's order: closed, open or half-open.
         order: "paused" or "disabled", if an operator decided so; else empty.
-        order_ends_in: seconds until an operator's pause ends; None if there is none, or no end.
+        order_ends_in: seconds until an operator's pause ends; None without one, or without an end.
         trip_ends_in: under an operator's pause, seconds until the trip under it ends; else None.
         kind: "quota" if an exhausted quota tripped the breaker; else empty.
         conflict: the options that another release, running side by side, declares otherwise.
@@ -62,8 +62,8 @@ class Status:
         incarnation: the random id of the store's state; another one means that it was lost.
         version: grows with every change within an incarnation.
         exists: whether the store knows this breaker.
-        tripped: on the answer to a report, whether this very report tripped the breaker.
-        duplicate: on the answer to a report, whether it had been reported before.
+        tripped: in the reply to a report, whether this report tripped the breaker.
+        duplicate: in the reply to a report, whether it had been reported before.
     """
 
     name: str
@@ -111,13 +111,13 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class LocalState:
-    """What a process knows of one breaker without asking.
+    """What a process knows of one breaker without a command to the store.
 
     Attributes:
         state: "closed", dequeue freely; "paused"; "paced", each job needs a slot or a probe;
             "unknown", the store must be asked.
-        resumes_in: seconds that are left of a pause; None if not paused, or if only an operator
-            can end it.
+        resumes_in: seconds until a pause ends; None if not paused, or if only an operator ends
+            it.
         pace: jobs per second that the whole fleet may do; None if it is not paced.
     """
 
@@ -145,13 +145,13 @@ class Transition:
         event: its name; `breaker.transitions.EVENTS` lists and explains them.
         before: the state it was in.
         after: the state it is in now.
-        epoch: the number of the pause it belongs to.
+        epoch: the epoch that it belongs to.
         at: when, on the store's clock.
         reason: why.
-        by: the worker or operator; empty where time alone did it.
-        pause: seconds that a pause was set to last; None if there is no end to it, or no pause.
-        errors: how many errors in a row led to it.
-        evidence: the last of those errors.
+        by: the worker or operator; empty if a pause's time was over.
+        pause: seconds that a pause was set to last; None without an end, or without a pause.
+        errors: errors in a row that led to it.
+        evidence: the latest of those errors.
         trip_id: the random id of the trip.
         is_shadow: whether it would have paused the queue, had it not been in shadow mode.
         settings: for "settings", the options that were set; None for an override that was removed.
@@ -159,8 +159,8 @@ class Transition:
         kind: for "tripped", "quota" if an exhausted quota was the cause; else empty.
         incarnation: the random id of the store's state.
         version: the state's version after it.
-        id: its place in the event stream; empty in an answer.
-        is_local: made by this worker alone, while the store was down.
+        id: its id in the event stream; empty in a reply.
+        is_local: made by this worker's local breaker, while the store was down.
     """
 
     name: str
@@ -187,11 +187,16 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to run one job, as the store gave it: the fences its result is judged by.
+    """A permit as the store gave it, with the numbers by which a late result is recognised.
 
-    `incarnation`, `epoch` and `run`: what it is judged by. `is_probe`: the recovery hangs on its result. `is_local`: it was given by this worker alone,
-    while the store was down. `is_paced`: it is one slot of the fleet's schedule, and a success
-    tells nothing more, unless it is a probe.
+    Attributes:
+        id: the permit's id.
+        epoch: the epoch in which it was given.
+        run: the run of errors that the worker knew of.
+        is_probe: its job tests the upstream during a recovery, so its result must be reported.
+        is_local: given by this worker's local breaker, while the store was down.
+        is_paced: a slot of the fleet's schedule; its success is not reported unless it is a probe.
+        incarnation: the incarnation of the state that gave it.
     """
 
     id: str

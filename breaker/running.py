@@ -52,7 +52,7 @@ _RUNNING: ContextVar[Place | None] = ContextVar("breaker_running", default=None)
 
 
 def find(identity: object) -> Place | None:
-    """Return the innermost permit of a breaker whose job runs here, None if there is none."""
+    """Return the innermost permit of a breaker whose job runs here, or None."""
     return next(_around(_RUNNING.get(), identity), None)
 
 

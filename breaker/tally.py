@@ -24,7 +24,7 @@ class Worker:
 
     Args:
         name: the breaker's.
-        policy: what it goes by while the store is down.
+        policy: `on_store_failure`, what it uses while the store is down.
         outage: this process's view of the store's health.
         watch: what it is pushed, if it is.
     """
@@ -40,7 +40,7 @@ class Worker:
 
     @property
     def is_alone(self) -> bool:
-        """Whether it goes by its own breaker now, because the store does not answer."""
+        """Whether it uses its local breaker now, because the store does not answer."""
         return self._policy != "raise" and self._outage.is_on
 
     @property

@@ -3,7 +3,7 @@
 -- ARGV  token channel who declares error_id permit_incarnation permit_epoch retry_after_ms kind successes
 -- reply counted tripped duplicate transitions + the view of snapshot
 -- permit_incarnation and permit_epoch are '' for callers without permits. retry_after_ms is 0 where
--- there is none. kind is rate_limit, overload or quota; an exhausted quota trips at once.
+-- none is known. kind is rate_limit, overload or quota; an exhausted quota trips at once.
 -- successes is how many this process had since its last report, in the last 10 s at most.
 -- @include excess
 

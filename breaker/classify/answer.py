@@ -12,7 +12,7 @@ class RateLimit:
 
     Attributes:
         kind: "rate_limit" clears by waiting. "overload": the upstream has no capacity for
-            anybody. "quota": credits, a spend limit or the allowance of a day are used up, and a
+            any caller. "quota": credits, a spend limit or the allowance of a day are used up, and a
             minute will not help.
         retry_after: seconds it asked for, above 0 and at most a day; None if it did not say.
         scope: what is limited, where the upstream says so: requests, tokens, concurrency, day

@@ -37,7 +37,7 @@ _CLOCK = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def attribute(carrier: object, name: str) -> Any:
-    """An attribute of a foreign object, None where there is none."""
+    """An attribute of a foreign object, or None."""
     try:
         return getattr(carrier, name, None)
     except Exception:  # noqa: BLE001 - a property of a foreign class may raise anything

@@ -24,7 +24,7 @@ _UNTIL = re.compile(r"banned until (\d{10,13})\b", re.IGNORECASE)
 
 
 def explicit_wait(evidence: Evidence, now: float | None) -> float | None:
-    """Return the wait that the upstream asked for in so many words (W1 to W4)."""
+    """Return the wait that the upstream asked for explicitly (W1 to W4)."""
     return _first(_asked(evidence, now))
 
 

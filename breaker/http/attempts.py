@@ -42,7 +42,7 @@ class Answer:
 
     @classmethod
     def of(cls, refused: BreakerOpen) -> "Answer":
-        """Say what a refused caller is told."""
+        """The text of a refusal."""
         wait = NO_END if refused.retry_after is None else refused.retry_after
         error = {
             "message": f"{refused}; this request was not sent",

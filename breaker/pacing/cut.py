@@ -26,13 +26,13 @@ FIRST_LOSS = 0.05
 FURTHER_LOSS = 0.15
 # Share of the time: if more went unused, it was not the pace that limited the fleet.
 UNUSED = 1.0 / 3.0
-# Milliseconds: a rate that was delivered for so long is remembered.
+# Milliseconds: a rate that was delivered for at least this long is remembered.
 LASTING = 5_000.0
 # Share of the best remembered rate: below it, the upstream allows less than recently, and the
 # rate rises quickly.
 RECENT = 0.7
 # Pauses and milliseconds: an error that cost a pause is not risked again for this many times its
-# length, at most for so long.
+# length, and at most for this long.
 COSTS = 20.0
 MOST_COSTS = 300_000.0
 

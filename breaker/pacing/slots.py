@@ -11,7 +11,7 @@ from breaker.pacing.start import Start
 # Milliseconds: slots are granted at most this far ahead (or one slot, if slots are further
 # apart), so that few are already taken when a cut comes.
 HORIZON = 1_000.0
-# Milliseconds: a worker in line asks again this long before its turn, if it would wait so long.
+# Milliseconds: a worker in line asks again this long before its turn, unless its wait is shorter.
 LEAD = 500.0
 # Milliseconds: a worker in line that cannot wait may start this much early.
 TOLERANCE = 50.0

@@ -257,7 +257,7 @@ class Plans:
         return self._watch is None or not self._watch.is_quiet()
 
     def observe(self, response: Any) -> Generator[Request, Any, bool]:
-        """Learn from a response's headers; the store is told only of what is scarce."""
+        """Read a response's rate limit headers; a command is sent only if little is left."""
         found = allowance(response)
         if found is None or not is_scarce(found) or rate_limit(response) is not None:
             return False  # what a rate limit error says, its report says better
@@ -359,7 +359,7 @@ class Plans:
 
     def _report(self, name: str, token: str, **args: Any) -> Generator[Request, Any, Any]:
         reply = yield from self.asker.report(name, token, **args)
-        self._learn(reply)  # before anything is told: an alert may take its time
+        self._learn(reply)  # before the alerts, which may take a while
         yield from self.asker.tell(reply)
         yield from self.asker.register(reply)
         if self._watch and reply.get("incarnation") == self.asker.declared_for:

@@ -77,12 +77,12 @@ class Watching(Protocol):
         """Call `wake` when anything is to be looked at anew; returns what ends that."""
 
     def wait_for_change(self, serial: int, seconds: float) -> None:
-        """Block until there was a change since `serial`, or for so many seconds."""
+        """Block until a change after `serial`, at most for the given seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait so many seconds, or until what is watched has changed since `serial`."""
+    """Wait the given seconds, or until the watched state has changed since `serial`."""
 
     seconds: float
     watch: Watching | None = None

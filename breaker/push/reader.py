@@ -23,7 +23,7 @@ from breaker.store.link import Link
 
 # Seconds between two heartbeats.
 HEARTBEAT = 1.0
-# Seconds between two looks at what is due; a breaker that is new, or closed, waits so long.
+# Seconds between two looks at what is due; a breaker that is new, or closed, waits at most this long.
 TICK = 0.2
 # How many channels are subscribed to, and how many states are read, by one send.
 CHUNK = 100
@@ -33,7 +33,7 @@ WINDOW = 100
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """Who is told of what the reader meets. None of these calls may block.
+    """The listener for the reader's news. None of its calls may block.
 
     Attributes:
         is_alive: gets the moment at which an answered heartbeat was sent, in monotonic seconds.
@@ -52,13 +52,13 @@ class Ears:
 
 
 class Reader:
-    """Feeds views from one connection until it is told to stop, or the connection ends.
+    """Feeds views from one connection until it is stopped, or the connection ends.
 
     Args:
         link: the connection.
         feeds: what to subscribe to.
         changes: gets the feeds that come or go from then on; those without users go.
-        ears: who is told.
+        ears: the listener.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Reader:
             try:
                 needs_proof = feed.view.hear(json.loads(got[2]), time.monotonic())
             except (ValueError, KeyError, TypeError, AttributeError):
-                return  # published by hand: it is none of the scripts'
+                return  # published by hand, not by a script
             if needs_proof:
                 self._to_read[feed] = None
 

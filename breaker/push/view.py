@@ -115,7 +115,7 @@ class View:
 
     @property
     def owed(self) -> int:
-        """The newest `news` that was read and not pushed yet; 0 if there is none."""
+        """The newest `news` that was read and not pushed yet, else 0."""
         return self._owed if self._owed > self._heard else 0
 
     def paused_left(self, now: float) -> float | None:

@@ -120,7 +120,7 @@ class Watch:
         return self._view.notify(wake)
 
     def wait_for_change(self, serial: int, seconds: float) -> None:
-        """Return when there was a change since `serial`, or after so many seconds."""
+        """Return at a change after `serial`, or after the given seconds."""
         changed = threading.Event()
         stop = self._view.notify(changed.set)
         try:

@@ -43,7 +43,7 @@ class Target:
         """Read a URL.
 
         Raises:
-            ConfigurationError: it is none, with what is allowed.
+            ConfigurationError: the URL is invalid; the message says what is valid.
         """
         problems = list(url_problems(url))
         if problems:

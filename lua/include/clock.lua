@@ -10,7 +10,7 @@ local function peek(key)
   return redis.call('GET', key)
 end
 
--- Milliseconds until the key goes; -1 it stays, -2 there is none.
+-- Milliseconds until the key goes; -1 without a TTL, -2 without a key.
 local function left_ms(key)
   return redis.call('PTTL', key)
 end

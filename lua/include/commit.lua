@@ -71,7 +71,7 @@ local function write_pause(b)
   end
 end
 
--- State that no caller used for `idle_ttl` goes by itself, but never before its pause has ended.
+-- State that no caller used for `idle_ttl` expires, but never before its pause has ended.
 local function write_end_of_life(b)
   local pause = b.left == -1 and WITHOUT_END or math.max(0, b.left)
   for _, key in ipairs({b.state_key, b.events_key}) do

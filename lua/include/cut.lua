@@ -20,13 +20,13 @@ local FIRST_LOSS = 0.05
 local FURTHER_LOSS = 0.15
 -- Share of the time: if more went unused, it was not the pace that limited the fleet.
 local UNUSED = 1 / 3
--- Milliseconds: a rate that was delivered for so long is remembered.
+-- Milliseconds: a rate that was delivered for at least this long is remembered.
 local LASTING = 5000
 -- Share of the best remembered rate: below it, the upstream allows less than recently, and the
 -- rate rises quickly.
 local RECENT = 0.7
 -- Pauses and milliseconds: an error that cost a pause is not risked again for this many times its
--- length, at most for so long.
+-- length, and at most for this long.
 local COSTS = 20
 local MOST_COSTS = 300000
 

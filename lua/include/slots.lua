@@ -5,7 +5,7 @@
 -- Milliseconds: slots are granted at most this far ahead (or one slot, if slots are further
 -- apart), so that few are already taken when a cut comes.
 local HORIZON = 1000
--- Milliseconds: a worker in line asks again this long before its turn, if it would wait so long.
+-- Milliseconds: a worker in line asks again this long before its turn, unless its wait is shorter.
 local LEAD = 500
 -- Milliseconds: a worker in line that cannot wait may start this much early.
 local TOLERANCE = 50
@@ -63,7 +63,7 @@ local function pace_is_watched(p, now)
   return p.proven > 0 and not is_line and now - p.calm_from >= length
 end
 
--- Whether the pace limits nothing any more, or no error came for so long. Changes nothing.
+-- Whether the pace limits nothing any more, or no error came for `forget_after`. Changes nothing.
 local function pace_is_over(p, now, forget_after_ms)
   if p.proven > now then
     return false
