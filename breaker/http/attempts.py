@@ -42,7 +42,7 @@ class Answer:
 
     @classmethod
     def of(cls, refused: BreakerOpen) -> "Answer":
-        """The text of a refusal."""
+        """Make the answer to an attempt that the breaker refused."""
         wait = NO_END if refused.retry_after is None else refused.retry_after
         error = {
             "message": f"{refused}; this request was not sent",

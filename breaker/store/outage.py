@@ -101,7 +101,10 @@ class Outage:
         if is_new:
             self.on_begin()
         if is_new and self._is_told:
-            _LOGGER.warning("%s; it is asked again in a while", error)
+            _LOGGER.warning(
+                "%s; on_store_failure applies, retrying in the background",
+                str(error).rstrip("."),
+            )
 
     def ended(self, *, is_write: bool) -> None:
         """The store answered; one that only read must have written to be well again."""

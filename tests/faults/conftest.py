@@ -27,7 +27,7 @@ def told(caplog):
     def count():
         lines = [record.getMessage() for record in caplog.records]
         return (
-            sum("is asked again in a while" in line for line in lines),
+            sum("retrying in the background" in line for line in lines),
             sum("answers again after" in line for line in lines),
         )
 

@@ -32,8 +32,8 @@ def test_a_worker_alone_counts_by_the_same_rules(dead, name, caplog):
         assert breaker.is_paused()
         with pytest.raises(BreakerOpen):
             breaker.acquire(timeout=0)
-    assert "this worker alone" in caplog.text
-    assert caplog.text.count("is asked again in a while") == 1
+    assert "local breaker of this worker" in caplog.text
+    assert caplog.text.count("retrying in the background") == 1
 
 
 async def test_the_async_worker_does_so_too(dead, name):
