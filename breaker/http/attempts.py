@@ -133,13 +133,13 @@ class Attempt:
             Whether this was a rate limit error after which the queue is paused.
         """
         permit = self._permit
-        yield from _kept(lambda: self._breaker.observe(headers))
         limit = self._breaker.rules(response) if status >= ERRORS else None
         if limit:
             after = yield from _kept(
                 lambda: permit.rate_limited(limit.retry_after, kind=limit.kind)
             )
             return after is not None and after.is_paused
+        yield from _kept(lambda: self._breaker.observe(headers))
         yield from _kept(permit.success if status < ERRORS else permit.release)
         return False
 
