@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypedDict
+from typing import Any, Literal, Self, TypedDict
 
 from breaker.errors import ConfigurationError
 
@@ -25,8 +25,8 @@ class Options(TypedDict, total=False):
     threshold: int
     cooldown: float
     max_cooldown: float
-    recovery: str
-    mode: str
+    recovery: Literal["pace", "probe", "resume"]
+    mode: Literal["enforce", "shadow"]
     min_workers: int
     forget_after: float
     probe_lease: float
