@@ -14,6 +14,10 @@ class Busy(Exception):
     status_code = 503
 
 
+class Broke(Exception):
+    status_code = 402
+
+
 @pytest.fixture(autouse=True)
 def _hooked(monkeypatch):
     """As if there were an HTTP hook: only then attempts are looked for."""
@@ -108,6 +112,18 @@ def test_an_overload_counts_unless_it_is_to_be_ignored(make, face):
         with pytest.raises(Busy):
             face.guarded(breaker, fail)
         assert breaker.status().rate_limit_errors == counted
+
+
+def test_a_quota_pauses_at_once_and_for_long(make, face):
+    def fail():
+        raise Broke
+
+    breaker = make(threshold=9, quota_pause=120)
+    with pytest.raises(Broke):
+        face.guarded(breaker, fail)
+    status = breaker.status()
+    assert (status.state, status.kind, status.trips) == (State.OPEN, "quota", 1)
+    assert 110 < status.resumes_in <= 120
 
 
 def test_the_users_own_rules_decide(make, face):

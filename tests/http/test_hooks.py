@@ -104,7 +104,9 @@ def test_the_body_tells_a_quota(client, upstream):
     upstream.script = [Answer(429, body, {"content-encoding": "gzip"})]
     found = made.get(upstream.url)
     assert json.loads(found.body) == quota
-    assert made.call("status").rate_limit_errors == 1
+    status = made.call("status")
+    assert (status.kind, status.is_paused, status.rate_limit_errors) == ("quota", True, 1)
+    assert status.resumes_in > 600
 
 
 def test_other_errors_say_nothing(client, upstream):

@@ -8,6 +8,7 @@ import pytest
 
 from breaker import AsyncBreaker, Breaker, ConfigurationError
 from breaker.http.httpx import AsyncTransport, Transport
+from tests.http import http2
 from tests.http.upstream import Answer, limited, until
 
 
@@ -58,6 +59,23 @@ def test_the_transport_that_is_wrapped_sends(breaker):
     with httpx.Client(transport=Transport(breaker, httpx.MockTransport(answer))) as client:
         assert client.get("http://example.com/a").json() == {"ok": True}
     assert sent == ["http://example.com/a"]
+
+
+def test_http_2(breaker):
+    transport = Transport(breaker, httpx.HTTPTransport(http1=False, http2=True))
+    with http2.serving() as url, httpx.Client(transport=transport) as client:
+        found = client.get(url)
+    assert (found.http_version, found.status_code, found.content) == ("HTTP/2", 429, http2.BODY)
+    assert breaker.status().resumes_in > 5
+
+
+def test_a_proxy(breaker, upstream):
+    upstream.script = [limited(7)]
+    transport = Transport(breaker, httpx.HTTPTransport(proxy=upstream.url))
+    with httpx.Client(transport=transport) as client:
+        client.get("http://example.com/a")
+    assert upstream.requests[0][1] == "http://example.com/a"
+    assert breaker.status().resumes_in > 5
 
 
 def test_an_error_of_a_mock_is_classified_by_its_body(breaker):

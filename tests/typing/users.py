@@ -3,8 +3,7 @@
 An ignored error is one that has to be there: mypy complains about an ignore that it does not need.
 """
 
-from collections.abc import Coroutine
-from typing import Any, assert_type
+from typing import assert_type
 
 import httpx
 
@@ -37,7 +36,6 @@ def calls() -> None:
 
 
 async def awaited_calls() -> None:
-    assert_type(fetch("a"), Coroutine[Any, Any, bytes])
     assert_type(await fetch("a"), bytes)
     await fetch(1)  # type: ignore[arg-type] # a title is a str
     assert_type(await awaited.status(), Status)
@@ -54,7 +52,7 @@ def options() -> None:
     Breaker("content", recovery="slowly")  # type: ignore[arg-type] # not one of the choices
     Breaker("content", mode="off")  # type: ignore[arg-type] # not one of the choices
     Breaker("content", on_overload="never")  # type: ignore[arg-type] # not one of the choices
-    Breaker("content", treshold=3)  # type: ignore[call-arg] # there is no such option
+    Breaker("content", limit=3)  # type: ignore[call-arg] # there is no such option
     RateLimit("slow")  # type: ignore[arg-type] # not one of the kinds
 
 
