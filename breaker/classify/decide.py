@@ -14,6 +14,7 @@ from breaker.classify.evidence import Evidence, as_status, gather
 from breaker.classify.waits import exhausted, explicit_wait, window_wait
 
 TOO_MANY_REQUESTS = 429
+BAD_REQUEST = 400
 PAYMENT_REQUIRED = 402
 FORBIDDEN = 403
 UNAVAILABLE = 503
@@ -49,6 +50,14 @@ def _ours(evidence: Evidence, now: float | None) -> Verdict | None:
         return None
     why = "an open breaker answered this itself: nothing reached the upstream"
     return Verdict(None, why, Refusal(explicit_wait(evidence, now)))
+
+
+def _fine(evidence: Evidence, _now: float | None) -> Verdict | None:
+    """A response, not an error, that went through: its body is data, unless it says `errors`."""
+    status = evidence.status
+    if isinstance(evidence.error, BaseException) or status is None or status >= BAD_REQUEST:
+        return None
+    return None if evidence.keys & {"error", "errors"} else _not(f"status {status}")
 
 
 def _too_big(evidence: Evidence, _now: float | None) -> Verdict | None:
@@ -180,6 +189,7 @@ def _by_class(evidence: Evidence, now: float | None) -> Verdict | None:
 
 RULES: tuple[Rule, ...] = (
     _ours,
+    _fine,
     _too_big,
     _card,
     _salesforce,

@@ -62,6 +62,11 @@ class Evidence:
         """The codes without the keys they stood under."""
         return {code for _, code in self.codes}
 
+    @property
+    def keys(self) -> set[str]:
+        """The keys of its bodies."""
+        return {key for key, _ in self.pairs}
+
     def header(self, name: str) -> str | None:
         """Return a header field from the first place that has it."""
         return next((found[name] for found in self.headers if name in found), None)

@@ -87,6 +87,7 @@ RATE_LIMIT_CODES = AWS_CODES | {
     "ratelimitexceeded",
     "userratelimitexceeded",
     "throttled",
+    "over_query_limit",  # Google Maps
 }
 
 # gRPC's and Google's; also a message that is too large and a GPU that is full.
@@ -241,7 +242,7 @@ TEXT_STATUS = _any(
 TEXT_CODE = re.compile(
     r"[\"'](?:code|type|error_type|error_code|errorCode|status|reason|error|Code)[\"']: ?"
     r"[\"']([\w.]{3,60})[\"']"
-    r"|\((\w{5,60})\) when calling the "
+    r"|\(([A-Z]\w{4,60})\)"
     r"|\b(insufficient_quota|overloaded_error|RESOURCE_EXHAUSTED)\b"
 )
 TEXT_RATE_LIMIT = _any(

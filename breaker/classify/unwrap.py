@@ -16,6 +16,9 @@ DEEPEST = 16
 # The same for the members of groups, all in all.
 MOST_ERRORS = 200
 
+# Wrappers put what they wrap first.
+MOST_ARGUMENTS = 10
+
 _WRAPPERS = ("exc", "cause", "reason", "api_error", "original_exception")
 _GRAVEST: tuple[Kind, ...] = ("quota", "rate_limit", "overload")
 
@@ -66,7 +69,8 @@ def _wrapped(error: BaseException) -> Iterator[BaseException]:
             last = last()
         except Exception:  # noqa: BLE001 - a future that was cancelled
             last = None
-    candidates = (last, *(attribute(error, name) for name in _WRAPPERS), *error.args)
+    named = (attribute(error, name) for name in _WRAPPERS)
+    candidates = (last, *named, *error.args[:MOST_ARGUMENTS])
     for candidate in candidates:
         if isinstance(candidate, BaseException):
             yield candidate

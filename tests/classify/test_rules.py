@@ -141,6 +141,14 @@ def test_a_code_decides_before_the_status():
     assert kind(answer(429, {"error": {"code": "token_quota_exceeded"}})) == "rate_limit"
 
 
+def test_a_response_that_went_through_is_data():
+    assert kind(answer(200, {"policies": [{"type": "rate_limit"}]})) is None
+    assert kind(answer(200, {"ok": False, "error": "ratelimited"})) == "rate_limit"
+    assert (
+        kind(error("GraphqlError", status_code=200, body={"code": "THROTTLED"})) == "rate_limit"
+    )
+
+
 def test_the_codes_of_aws():
     assert kind(answer(400, {"__type": "com.amazon.coral#ThrottlingException"})) == "rate_limit"
     named = {"x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/"}
@@ -258,6 +266,7 @@ def test_a_group_has_its_gravest_kind_and_its_longest_wait():
         *("HTTP 429", "HTTP/1.1 429", "HTTP Error 429: x", "429 Client Error: x", "429, x"),
         *("(429) x", "too many 429 error responses", "Rate limit exceeded", "ratelimited"),
         *("you are being rate limited", "Status: 429. Message: x", "TOO_MANY_REQUESTS"),
+        "(SlowDown) Please reduce your request rate",
         "An error occurred (ThrottlingException) when calling the Converse operation: no",
         *("openai.RateLimitError: x", "raised RateLimitError>", "Client error '429 x' for url"),
     ],
