@@ -26,6 +26,7 @@ class Client:
     """One client: `get` answers with status, headers and body."""
 
     is_async = False
+    push = True  # one client of each kind has it
 
     def __init__(self, make: Any, given: dict[str, Any]) -> None:
         self.breaker = make(**given)
@@ -69,6 +70,8 @@ class Httpx(Client):
 
 
 class Requests(Client):
+    push = False
+
     def __init__(self, make: Any, hook: dict[str, Any], given: dict[str, Any]) -> None:
         super().__init__(make, given)
         self.client = requests.Session()
@@ -115,6 +118,8 @@ class Asynchronous(Client):
 
 
 class HttpxAsync(Asynchronous):
+    push = False
+
     async def fetch(self, url: str, timeout: float = 5) -> Any:
         transport = AsyncTransport(self.breaker, **self.hook)
         async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
@@ -141,7 +146,12 @@ def client(request, name, url):
 
     def make(timeout: float | None = 0.0, **given: Any) -> Any:
         kind = AsyncBreaker if request.param.is_async else Breaker
-        options = {"url": url, "push": False, "threshold": 3, "worker": "w1"} | given
+        options = {
+            "url": url,
+            "push": request.param.push,
+            "threshold": 3,
+            "worker": "w1",
+        } | given
         made.append(
             request.param(lambda **more: kind(name, **more), {"timeout": timeout}, options)
         )
