@@ -240,8 +240,8 @@ def test_idle_state_goes_by_itself(make, client, name):
 def test_an_idle_recovery_is_settled_by_a_reader(make, client, name):
     breaker = make(cooldown=SHORT, forget_after=0.2)
     trip(breaker)
-    eventually(lambda: breaker.status().state == "half-open")
     eventually(lambda: breaker.status().state == "closed")
+    assert [event.event for event in breaker.events()] == ["tripped", "half-open", "closed"]
 
 
 # -- foreign data
