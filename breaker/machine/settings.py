@@ -77,10 +77,14 @@ def _leave_old_mode(b: Row, was: Reply, *, may_end_pause: bool) -> None:
         b.put(shadow_until=0)
     is_recovering = b.state == "half-open"
     if mode == "shadow" and (is_recovering or (may_end_pause and b.state != "closed")):
-        close(b)
-        step(b, "closed", "shadow mode never pauses")
+        _abandon(b, "shadow mode never pauses")
     elif is_recovering and recovery == "resume":
-        close(b)
-        step(b, "closed", "recovery=resume has no half-open state")
+        _abandon(b, "recovery=resume has no half-open state")
     elif is_recovering and recovery == "pace" and was.get("recovery") != "pace":
         b.pace.begin(b.now)
+
+
+def _abandon(b: Row, reason: str) -> None:
+    close(b)
+    if b.state_now != b.was:
+        step(b, "closed", reason)

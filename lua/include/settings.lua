@@ -14,6 +14,15 @@ local function merged_settings(b)
   return merged
 end
 
+-- Ends a trip or a recovery that the new settings do not have. Under an operator's pause nothing
+-- changes that a caller sees.
+local function abandon(b, reason)
+  close(b)
+  if state_of(b) ~= b.was then
+    step(b, 'closed', {reason = reason})
+  end
+end
+
 -- A mode or a recovery that changes leaves nothing behind that belonged to the old one.
 local function leave_old_mode(b, was_mode, was_recovery, may_end_pause)
   if b.row.mode ~= was_mode then
@@ -22,11 +31,9 @@ local function leave_old_mode(b, was_mode, was_recovery, may_end_pause)
   local is_recovering = b.row.state == 'half-open'
   local is_shadowed = b.row.mode == 'shadow' and (is_recovering or may_end_pause)
   if is_shadowed and b.row.state ~= 'closed' then
-    close(b)
-    step(b, 'closed', {reason = 'shadow mode never pauses'})
+    abandon(b, 'shadow mode never pauses')
   elseif is_recovering and b.row.recovery == 'resume' then
-    close(b)
-    step(b, 'closed', {reason = 'recovery=resume has no half-open state'})
+    abandon(b, 'recovery=resume has no half-open state')
   elseif is_recovering and b.row.recovery == 'pace' and was_recovery ~= 'pace' then
     pace_begin(pace_of(b), b.now)
     put_pace(b)

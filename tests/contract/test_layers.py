@@ -302,3 +302,12 @@ def test_an_operators_words_are_checked_at_the_door(make, words):
     with pytest.raises(ConfigurationError, match="by must be text"):
         breaker.resume(by=words)
     assert not breaker.status().exists
+
+
+def test_shadow_under_an_operators_pause_ends_the_trip_in_silence(make):
+    breaker = make(cooldown=LONG)
+    trip(breaker)
+    breaker.pause()
+    assert breaker.configure({"mode": "shadow"}).state == "forced-open"
+    assert [event.event for event in breaker.events()] == ["tripped", "paused", "settings"]
+    assert breaker.resume().state == "closed"
