@@ -36,6 +36,6 @@ said.granted, said.wait_ms, said.in_turn = granted, wait_ms, in_turn
 said.probe = granted and (is_probe or is_slot and b.pace.proven == 0)
 local answered = answer(b, said)
 if b.seen_key and (is_slot or share) then
-  keep(b.seen_key, SLOT .. b.token .. answered, SLOT_KEPT)
+  keep(b.seen_key, C.SLOT .. b.token .. answered, C.SLOT_KEPT)
 end
 return answered

@@ -1,5 +1,6 @@
 """The fixtures of every test: servers, a client to look with, a name of one's own."""
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,12 @@ import redis
 
 from tests import servers as real
 from tests.servers import MissingFlavourError, NotOursError, Pool, Server, absent
+
+# A shell that starts the tests in the background has SIGINT ignored, and every command that they
+# start would inherit that: Ctrl-C could not be tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 # A real server answers when it answers: the timeout of the test is the only deadline.
 hypothesis.settings.register_profile("servers", deadline=None, print_blob=True)

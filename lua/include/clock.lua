@@ -1,6 +1,9 @@
 -- Everything here that depends on time, and all of it on the store's own clock. Tests replace
 -- this one file to move time by hand.
 
+-- Constants are fields of one table: Lua allows a script 200 locals. Each has its unit and reason.
+local C = {}
+
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)

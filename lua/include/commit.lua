@@ -2,13 +2,13 @@
 -- How a breaker is written, and what its caller is answered.
 
 -- Entries of the history.
-local EVENTS_KEPT = 1000
+C.EVENTS_KEPT = 1000
 
 -- Milliseconds for which the reply to a report is kept for its repeats.
-local REPLY_KEPT = 60000
+C.REPLY_KEPT = 60000
 
 -- Milliseconds for which the state of a pause without end is kept: a hundred years.
-local WITHOUT_END = 3.2e12
+C.WITHOUT_END = 3.2e12
 
 local function clear_count(b)
   if b.count > 0 or b.added then
@@ -23,7 +23,7 @@ local function write_event(b, step)
     fields[#fields + 1] = field
     fields[#fields + 1] = type(value) == 'number' and string.format('%.0f', value) or value
   end
-  local added = redis.pcall('XADD', b.events_key, 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(fields))
+  local added = redis.pcall('XADD', b.events_key, 'MAXLEN', '~', C.EVENTS_KEPT, '*', unpack(fields))
   if type(added) == 'table' and added.err then
     b.event_lost = added.err
   end
@@ -73,7 +73,7 @@ end
 
 -- State that no caller used for `idle_ttl` expires, but never before its pause has ended.
 local function write_end_of_life(b)
-  local pause = b.left == -1 and WITHOUT_END or math.max(0, b.left)
+  local pause = b.left == -1 and C.WITHOUT_END or math.max(0, b.left)
   for _, key in ipairs({b.state_key, b.events_key}) do
     keep_at_least(key, num(b, 'idle_ttl_ms') + pause)
   end
@@ -110,7 +110,7 @@ local function commit(b)
   local is_news = #b.steps > 0 or is_run_unpushed(b)
   if is_news then
     put(b, 'pushed_run', num(b, 'run'))
-    put(b, 'pushed_until', b.now + PUSH_EVERY)
+    put(b, 'pushed_until', b.now + C.PUSH_EVERY)
   end
   -- A new state is pushed too: a view of a lost one must not be trusted any longer.
   is_news = is_news or b.is_news or b.is_new
@@ -145,6 +145,6 @@ end
 local function remember(b, said)
   local reply = answer(b, said)
   local changed = said.changed and 'changed' or said.counted and 'counted' or ''
-  keep(b.seen_key, b.token .. (#b.steps > 0 and reply or changed), REPLY_KEPT)
+  keep(b.seen_key, b.token .. (#b.steps > 0 and reply or changed), C.REPLY_KEPT)
   return reply
 end

@@ -4,66 +4,67 @@
 
 -- A cut uses the rate that was delivered since the last one, if there was so much to measure:
 -- milliseconds of work, and calls.
-local TELLING = 1000
-local TELLING_CALLS = 10
+C.TELLING = 1000
+C.TELLING_CALLS = 10
 -- Share of the working time by which the pause before may count as work.
-local RESTED = 0.25
+C.RESTED = 0.25
 -- Factors: the rate rises to this much of what was delivered, or of the rate at the error.
-local ABOVE_DELIVERED = 1.05
-local BELOW_ERROR = 0.85
+C.ABOVE_DELIVERED = 1.05
+C.BELOW_ERROR = 0.85
 -- Factors: and it begins at this much of what was delivered, or of the rate at the error.
-local BELOW_DELIVERED = 0.95
-local LEAST_LEFT = 0.5
+C.BELOW_DELIVERED = 0.95
+C.LEAST_LEFT = 0.5
 -- Share of the rate that each cut takes away which came too early to measure, growing by as much
 -- with each one in a row, down to LEAST_LEFT.
-local FIRST_LOSS = 0.05
-local FURTHER_LOSS = 0.15
+C.FIRST_LOSS = 0.05
+C.FURTHER_LOSS = 0.15
 -- Share of the time: if more went unused, it was not the pace that limited the fleet.
-local UNUSED = 1 / 3
+C.UNUSED = 1 / 3
 -- Milliseconds: a rate that was delivered for at least this long is remembered.
-local LASTING = 5000
+C.LASTING = 5000
 -- Share of the best remembered rate: below it, the upstream allows less than recently, and the
 -- rate rises quickly.
-local RECENT = 0.7
+C.RECENT = 0.7
 -- Pauses and milliseconds: an error that cost a pause is not risked again for this many times its
 -- length, and at most for this long.
-local COSTS = 20
-local MOST_COSTS = 300000
+C.COSTS = 20
+C.MOST_COSTS = 300000
 
 local function pace_go_by(p, delivered, rate)
   p.early = 0
-  p.top = math.max(ABOVE_DELIVERED * delivered, BELOW_ERROR * rate)
-  p.low = math.max(BELOW_DELIVERED * delivered, LEAST_LEFT * rate)
+  p.top = math.max(C.ABOVE_DELIVERED * delivered, C.BELOW_ERROR * rate)
+  p.low = math.max(C.BELOW_DELIVERED * delivered, C.LEAST_LEFT * rate)
 end
 
 local function pace_next_rise(p, now, pause)
   local best = pace_best(p, now)
-  if best == 0 or p.top < RECENT * best then
-    return QUICK_RISE
+  if best == 0 or p.top < C.RECENT * best then
+    return C.QUICK_RISE
   end
-  return math.max(USUAL_RISE, RISE_CALLS * 1000 / p.top, math.min(MOST_COSTS, COSTS * pause))
+  local costs = math.min(C.MOST_COSTS, C.COSTS * pause)
+  return math.max(C.USUAL_RISE, C.RISE_CALLS * 1000 / p.top, costs)
 end
 
 local function pace_slow_down(p, now, pause)
   local rate, calls = pace_rate(p, now), p.given
   local gone = math.max(1, now - p.began)
   local busy = gone - p.idle
-  if p.idle > gone * UNUSED then
+  if p.idle > gone * C.UNUSED then
     rate = math.min(rate, 2000 * math.max(1, calls) / gone)
   end
-  if busy >= TELLING and calls >= TELLING_CALLS then
-    local rested = math.min(p.paused, busy * RESTED)
+  if busy >= C.TELLING and calls >= C.TELLING_CALLS then
+    local rested = math.min(p.paused, busy * C.RESTED)
     local delivered = math.min(rate, calls * 1000 / (busy + rested))
     pace_go_by(p, delivered, rate)
-    if busy >= LASTING then
+    if busy >= C.LASTING then
       pace_remember(p, delivered, now)
     end
   else
     p.early = p.early + 1
-    local kept = 1 - FIRST_LOSS - FURTHER_LOSS * p.early
-    p.top, p.low = rate, rate * math.max(LEAST_LEFT, kept)
+    local kept = 1 - C.FIRST_LOSS - C.FURTHER_LOSS * p.early
+    p.top, p.low = rate, rate * math.max(C.LEAST_LEFT, kept)
   end
-  p.top, p.low = math.max(p.top, SLOWEST), math.max(p.low, SLOWEST)
+  p.top, p.low = math.max(p.top, C.SLOWEST), math.max(p.low, C.SLOWEST)
   p.is_new = 0
   p.rise = pace_next_rise(p, now, pause)
 end

@@ -2,11 +2,11 @@
 -- A mild excess: too many results are rate limit errors, yet a success always comes in between.
 
 -- Seconds: older results do not count.
-local RESULTS_FOR = 10
+C.RESULTS_FOR = 10
 -- Results: fewer show nothing.
-local FEWEST_RESULTS = 20
+C.FEWEST_RESULTS = 20
 -- Results: this many show enough, also if they came in less time.
-local ENOUGH_RESULTS = 60
+C.ENOUGH_RESULTS = 60
 
 local function watches_share(b)
   return b.row.recovery == 'pace' and b.row.mode ~= 'shadow' and b.row.disabled ~= '1'
@@ -18,7 +18,7 @@ local function results_of(b, second)
   local kept = {}
   for at, errors, successes in string.gmatch(b.row.results or '', '(%d+) (%d+) (%d+)') do
     at = tonumber(at)
-    if at > second - RESULTS_FOR and at <= second then
+    if at > second - C.RESULTS_FOR and at <= second then
       kept[#kept + 1] = {at, tonumber(errors), tonumber(successes)}
     end
   end
@@ -47,7 +47,7 @@ local function excess(kept, pace_from)
   local errors, all = 0, 0
   for i = #kept, 1, -1 do
     errors, all = errors + kept[i][2], all + kept[i][2] + kept[i][3]
-    local is_enough = all >= ENOUGH_RESULTS or i == 1 and all >= FEWEST_RESULTS
+    local is_enough = all >= C.ENOUGH_RESULTS or i == 1 and all >= C.FEWEST_RESULTS
     if is_enough and errors >= pace_from * all then
       return errors, all
     end
@@ -60,7 +60,7 @@ local function delivered(kept)
   for _, one in ipairs(kept) do
     successes = successes + one[3]
   end
-  return successes / RESULTS_FOR
+  return successes / C.RESULTS_FOR
 end
 
 -- An error in closed that does not trip: begins a pace if too many results are errors.

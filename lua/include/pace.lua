@@ -3,59 +3,59 @@
 -- Times are milliseconds, rates are calls per second.
 
 -- Calls per second: the pace never falls below this.
-local SLOWEST = 1 / 60
+C.SLOWEST = 1 / 60
 -- Calls per second: the pace of a fleet about which nothing is known.
-local UNKNOWN = 1
+C.UNKNOWN = 1
 -- Milliseconds: how long the rate takes from `low` to `top` after a trip.
-local FIRST_RISE = 1000
+C.FIRST_RISE = 1000
 -- Milliseconds: the same while less gets through than recently.
-local QUICK_RISE = 3000
+C.QUICK_RISE = 3000
 -- Milliseconds: the same as a rule.
-local USUAL_RISE = 10000
+C.USUAL_RISE = 10000
 -- Calls: a usual rise is never shorter than this many calls at `top`.
-local RISE_CALLS = 150
+C.RISE_CALLS = 150
 -- Rises: from one rise until this many, the rate grows by 1 + STEEP * x^3; then it doubles.
-local LINGER = 1.5
-local STEEP = 2
+C.LINGER = 1.5
+C.STEEP = 2
 -- Doublings in the length of one rise, once the rate doubles.
-local DOUBLINGS = 7
+C.DOUBLINGS = 7
 -- Milliseconds: the rate never doubles faster than this.
-local DOUBLING = 600
+C.DOUBLING = 600
 -- Milliseconds: a remembered rate fades by half in this time.
-local BEST_HALVES = 60000
+C.BEST_HALVES = 60000
 -- Milliseconds without a job after one rate limit error before any success; each further error
 -- doubles this, up to USUAL_SILENCE.
-local FIRST_SILENCE = 250
-local USUAL_SILENCE = 5000
+C.FIRST_SILENCE = 250
+C.USUAL_SILENCE = 5000
 -- Rate limit errors in a row: from then on each adds LONGER_SILENCE, up to LONGEST_SILENCE. A long
 -- outage then costs few jobs, and its end is noticed within a tenth of its length.
-local USUAL_MISSES = 12
-local LONGER_SILENCE = 500
-local LONGEST_SILENCE = 60000
+C.USUAL_MISSES = 12
+C.LONGER_SILENCE = 500
+C.LONGEST_SILENCE = 60000
 
 -- The numbers in the state hash's `pace`, in this order, with what they are at first.
-local PACE = {
-  'top', UNKNOWN, 'low', UNKNOWN, 'rise', FIRST_RISE, 'slot', 0, 'turns', 0, 'told', 0,
+C.PACE = {
+  'top', C.UNKNOWN, 'low', C.UNKNOWN, 'rise', C.FIRST_RISE, 'slot', 0, 'turns', 0, 'told', 0,
   'began', 0, 'proven', 0, 'given', 0, 'idle', 0, 'paused', 0, 'misses', 0, 'early', 0, 'best', 0,
   'best_at', 0, 'delivered', 0, 'is_new', 0, 'calm_from', 0, 'calm_idle', 0, 'calm_at', 0,
   'relapses', 0, 'called', 0, 'round', 0, 'quiet_from', 0,
 }
 
 -- Those of them that are moments: they move along when the store's clock is set back.
-local PACE_MOMENTS = {'slot', 'began', 'proven', 'best_at', 'calm_from', 'calm_at', 'quiet_from'}
+C.PACE_MOMENTS = {'slot', 'began', 'proven', 'best_at', 'calm_from', 'calm_at', 'quiet_from'}
 
 local function pace_read(text)
   local next_number, p = string.gmatch(text, '%S+'), {}
-  for i = 1, #PACE, 2 do
-    p[PACE[i]] = tonumber((next_number())) or PACE[i + 1]
+  for i = 1, #C.PACE, 2 do
+    p[C.PACE[i]] = tonumber((next_number())) or C.PACE[i + 1]
   end
   return p
 end
 
 local function pace_write(p)
   local numbers = {}
-  for i = 1, #PACE, 2 do
-    numbers[#numbers + 1] = string.format('%.17g', p[PACE[i]])
+  for i = 1, #C.PACE, 2 do
+    numbers[#numbers + 1] = string.format('%.17g', p[C.PACE[i]])
   end
   return table.concat(numbers, ' ')
 end
@@ -74,9 +74,9 @@ local function pace_silence(p)
   if p.misses == 0 then
     return 0
   end
-  local silence = math.min(USUAL_SILENCE, FIRST_SILENCE * 2 ^ (math.min(p.misses, 10) - 1))
-  local more = LONGER_SILENCE * math.max(0, p.misses - USUAL_MISSES)
-  return math.min(LONGEST_SILENCE, silence + more)
+  local silence = math.min(C.USUAL_SILENCE, C.FIRST_SILENCE * 2 ^ (math.min(p.misses, 10) - 1))
+  local more = C.LONGER_SILENCE * math.max(0, p.misses - C.USUAL_MISSES)
+  return math.min(C.LONGEST_SILENCE, silence + more)
 end
 
 local function pace_curve(p, gone)
@@ -85,10 +85,10 @@ local function pace_curve(p, gone)
     local left = 1 - share
     return p.top - (p.top - p.low) * left * left * left
   end
-  local over = math.min(share, LINGER) - 1
-  local beyond = p.top * (1 + STEEP * over * over * over)
-  local each = math.max(DOUBLING, p.rise / DOUBLINGS)
-  return doubled(beyond, (gone - LINGER * p.rise) / each)
+  local over = math.min(share, C.LINGER) - 1
+  local beyond = p.top * (1 + C.STEEP * over * over * over)
+  local each = math.max(C.DOUBLING, p.rise / C.DOUBLINGS)
+  return doubled(beyond, (gone - C.LINGER * p.rise) / each)
 end
 
 local function pace_rate_at(p, at)
@@ -140,7 +140,7 @@ end
 
 -- Moves every moment: the store's clock was set back.
 local function pace_shift(p, ms)
-  for _, field in ipairs(PACE_MOMENTS) do
+  for _, field in ipairs(C.PACE_MOMENTS) do
     if p[field] > 0 then
       p[field] = p[field] + ms
     end
@@ -148,7 +148,7 @@ local function pace_shift(p, ms)
 end
 
 local function pace_best(p, now)
-  return p.best / doubled(1, (now - p.best_at) / BEST_HALVES)
+  return p.best / doubled(1, (now - p.best_at) / C.BEST_HALVES)
 end
 
 local function pace_remember(p, delivered, now)

@@ -2,9 +2,9 @@
 -- Half-open: which job may go, by the recovery that is set.
 
 -- Units of the allowance that a job takes.
-local COST = 1
+C.COST = 1
 -- Milliseconds for which the reply to an acquire is kept for its repeat.
-local SLOT_KEPT = 10000
+C.SLOT_KEPT = 10000
 
 local function take_probe(b)
   if b.row.lease_id == b.token then
@@ -19,7 +19,7 @@ end
 
 local function take_slot(b, patience_ms, turn)
   local p = pace_of(b)
-  local granted, wait, own = pace_take(p, b.now, patience_ms, turn, COST)
+  local granted, wait, own = pace_take(p, b.now, patience_ms, turn, C.COST)
   b.is_news = b.is_news or pace_has_risen(p, b.now)
   put_pace(b)
   return granted, math.ceil(wait), own > 0 and own

@@ -9,10 +9,10 @@
 -- `disabled` is 1 while the breaker never trips. What a caller sees as the state is state_of().
 
 -- What this library reads and writes. A later schema is refused, not guessed at.
-local SCHEMA = 1
+C.SCHEMA = 1
 
 -- Every field of the hash that is a moment on the store's clock.
-local MOMENTS = {
+C.MOMENTS = {
   'opened_at', 'open_until', 'order_at', 'order_until', 'paused_from', 'paused_until',
   'lease_until', 'shadow_until', 'pushed_until', 'run_until', 'rival_at',
 }
@@ -54,7 +54,7 @@ end
 -- lasts longer than it was set for, counted from the last command before the jump.
 local function turn_back(b, ms)
   put(b, 'clock', b.now)
-  for _, field in ipairs(MOMENTS) do
+  for _, field in ipairs(C.MOMENTS) do
     if num(b, field) > 0 then
       put(b, field, num(b, field) - ms)
     end
@@ -115,10 +115,10 @@ end
 -- The reply to a caller of a state that a newer library wrote; nil if this one can read it.
 local function refusal(b)
   local schema = num(b, 'schema')
-  if schema > SCHEMA then
+  if schema > C.SCHEMA then
     return redis.error_reply(string.format(
       'NEWERSCHEMA this breaker has schema %d, this library knows %d: upgrade fleet-breaker',
-      schema, SCHEMA))
+      schema, C.SCHEMA))
   end
   return nil
 end

@@ -3,7 +3,7 @@
 -- A run: the rate limit errors since the last success that counted.
 
 -- Errors that a trip shows as its evidence.
-local EVIDENCE_KEPT = 10
+C.EVIDENCE_KEPT = 10
 
 local function decoded(b, field)
   local text = b.row[field]
@@ -26,7 +26,7 @@ end
 
 local function add_evidence(b, error_id, retry_after_ms)
   local errors = decoded(b, 'run_errors')
-  if #errors >= EVIDENCE_KEPT then
+  if #errors >= C.EVIDENCE_KEPT then
     table.remove(errors, 1)
   end
   errors[#errors + 1] = {

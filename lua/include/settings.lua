@@ -4,7 +4,7 @@
 
 -- Declarations that are remembered, so that releases running side by side do not write an event
 -- for each worker that starts.
-local DECLARATIONS_KEPT = 5
+C.DECLARATIONS_KEPT = 5
 
 local function merged_settings(b)
   local merged = cjson.decode(b.row.declared)
@@ -55,7 +55,7 @@ local function recall(b)
   for _, one in ipairs(known) do
     if one == b.declares then
       was_known = true
-    elseif #kept < DECLARATIONS_KEPT then
+    elseif #kept < C.DECLARATIONS_KEPT then
       kept[#kept + 1] = one
     end
   end
@@ -93,14 +93,14 @@ local function declare(b)
 end
 
 -- Marks the kept reply to an acquire: the permit's own report comes under the same id.
-local SLOT = 'slot '
+C.SLOT = 'slot '
 
 -- What a repeat of a report or an order is answered; nil if this is not a repeat.
 local function repeated(b)
   if not b.seen or b.row.incarnation == nil then
     return nil
-  elseif string.sub(b.seen, 1, #SLOT) == SLOT then
-    local own = SLOT .. b.token
+  elseif string.sub(b.seen, 1, #C.SLOT) == C.SLOT then
+    local own = C.SLOT .. b.token
     return string.sub(b.seen, 1, #own) == own and string.sub(b.seen, #own + 1) or nil
   end
   local is_same = string.sub(b.seen, 1, #b.token) == b.token
@@ -132,7 +132,7 @@ local function enter(keys, argv)
   end
   if b.row.incarnation == nil then
     b.is_new = true
-    put(b, 'schema', SCHEMA)
+    put(b, 'schema', C.SCHEMA)
     put(b, 'incarnation', b.token)
     put(b, 'state', 'closed')
   end

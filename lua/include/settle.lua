@@ -59,7 +59,7 @@ local function settle_recovery(b)
 end
 
 -- Milliseconds by which the key's end and the fields' may differ: the key is set a moment later.
-local SLACK = 50
+C.SLACK = 50
 
 -- The pause key's TTL resumes the queue with no process alive; the next caller writes it down.
 local function settle_ended_pause(b)
@@ -85,7 +85,7 @@ local function settle(b)
     settle_ended_pause(b)
   elseif b.row.order == 'paused' and is_over(b, 'order_until') then
     end_order(b)
-  elseif due > 0 and b.left > due + SLACK then
+  elseif due > 0 and b.left > due + C.SLACK then
     set_pause(b)
   end
 end

@@ -4,24 +4,24 @@
 
 -- Milliseconds: slots are granted at most this far ahead (or one slot, if slots are further
 -- apart), so that few are already taken when a cut comes.
-local HORIZON = 1000
+C.HORIZON = 1000
 -- Milliseconds: a worker in line asks again this long before its turn, unless its wait is shorter.
-local LEAD = 500
+C.LEAD = 500
 -- Milliseconds: a worker in line that cannot wait may start this much early.
-local TOLERANCE = 50
+C.TOLERANCE = 50
 -- Milliseconds: a worker in line asks again at least this often, as the pace may have changed.
-local LONGEST_WAIT = 60000
+C.LONGEST_WAIT = 60000
 -- Turns: more workers than this are not kept in line. It bounds what a client that asks again
 -- and again without naming its turn does to the others.
-local LONGEST_LINE = 100000
+C.LONGEST_LINE = 100000
 -- Milliseconds and slots: a recovery ends when a third of a time of this length went unused.
-local CALM = 10000
-local CALM_SLOTS = 10
+C.CALM = 10000
+C.CALM_SLOTS = 10
 -- Relapses: each doubles the time above, up to this many.
-local MOST_RELAPSES = 6
+C.MOST_RELAPSES = 6
 -- Milliseconds of jobs without any result: then they count as a success. Absent evidence must not
 -- hold a recovery back for ever, and a rate limit error arrives long before a slow success.
-local PRESUMED = 5000
+C.PRESUMED = 5000
 
 local function pace_gap(p, at)
   local gap = 1000 / pace_rate_at(p, at)
@@ -43,21 +43,21 @@ local function pace_prove(p, now)
   end
   p.proven = math.max(now, p.began)
   if p.misses > 0 then
-    p.misses, p.rise = 0, math.min(p.rise, QUICK_RISE)
+    p.misses, p.rise = 0, math.min(p.rise, C.QUICK_RISE)
     p.slot = math.min(p.slot, p.proven + pace_gap(p, p.proven))
   end
   return true
 end
 
 local function pace_presume(p, now)
-  if p.proven == 0 and p.given > 0 and now - p.began - p.idle >= PRESUMED then
+  if p.proven == 0 and p.given > 0 and now - p.began - p.idle >= C.PRESUMED then
     pace_prove(p, now)
   end
 end
 
 local function pace_is_watched(p, now)
-  local calm = doubled(CALM, math.min(p.relapses, MOST_RELAPSES))
-  local length = math.max(calm, p.paused, CALM_SLOTS * 1000 / pace_rate(p, now))
+  local calm = doubled(C.CALM, math.min(p.relapses, C.MOST_RELAPSES))
+  local length = math.max(calm, p.paused, C.CALM_SLOTS * 1000 / pace_rate(p, now))
   local called = p.called + math.max(0, now - p.slot) * pace_rate_at(p, p.slot) / 1000
   local is_line = p.turns - called >= 1
   return p.proven > 0 and not is_line and now - p.calm_from >= length
@@ -89,16 +89,16 @@ end
 -- A turn that has passed counts as none: others have gone instead. A hesitant pace is over soon:
 -- then the promise holds, and until then no worker asks again at once.
 local function pace_send_away(p, now, patience, turn, ahead)
-  if turn == 0 and p.turns - p.called >= LONGEST_LINE then
-    return false, LONGEST_WAIT, 0
+  if turn == 0 and p.turns - p.called >= C.LONGEST_LINE then
+    return false, C.LONGEST_WAIT, 0
   end
   if turn <= p.called then
     p.turns = p.turns + 1
     turn = p.turns
   end
   local due = p.slot - now + pace_place(p, turn) * 1000 / pace_promise(p, now)
-  local wait = math.max(due, math.min(ahead, HORIZON)) - math.min(LEAD, patience)
-  return false, math.max(1, math.min(LONGEST_WAIT, wait)), turn
+  local wait = math.max(due, math.min(ahead, C.HORIZON)) - math.min(C.LEAD, patience)
+  return false, math.max(1, math.min(C.LONGEST_WAIT, wait)), turn
 end
 
 -- A slot for the worker with this turn (0: it has none). `cost` is in units of the allowance.
@@ -112,9 +112,9 @@ local function pace_take(p, now, patience, turn, cost)
   local gap = pace_gap(p, p.slot)
   local wait = p.slot - now
   local ahead = wait + pace_place(p, turn > 0 and turn or p.turns + 1) * gap
-  local near = math.min(patience, math.max(HORIZON, gap))
+  local near = math.min(patience, math.max(C.HORIZON, gap))
   if turn > 0 then
-    near = math.max(near, TOLERANCE, patience <= 0 and gap or 0)
+    near = math.max(near, C.TOLERANCE, patience <= 0 and gap or 0)
   end
   if wait > 0 and ahead > near then
     return pace_send_away(p, now, patience, turn, ahead)

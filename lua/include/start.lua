@@ -4,11 +4,11 @@
 
 -- Share of the sum of what the workers had delivered: where the rate begins after a trip, as the
 -- outage may not be over.
-local AFTER_TRIP = 0.5
+C.AFTER_TRIP = 0.5
 -- The same where most calls went through all the time.
-local AFTER_EXCESS = 0.95
+C.AFTER_EXCESS = 0.95
 -- Milliseconds: a trip so soon after a recovery shows that the recovery ended too early.
-local RELAPSE = 600000
+C.RELAPSE = 600000
 
 -- Voids the slots that have not come yet: those who had them are next again. Anew: no recovery is
 -- under way, so no worker has a turn.
@@ -31,14 +31,14 @@ end
 
 -- Asks the workers what they had delivered before: nothing else is known.
 local function pace_ask(p, pause)
-  p.top, p.low, p.rise = UNKNOWN, UNKNOWN, FIRST_RISE
+  p.top, p.low, p.rise = C.UNKNOWN, C.UNKNOWN, C.FIRST_RISE
   p.delivered, p.is_new, p.paused = 0, 1, pause
   p.misses, p.early = 0, 0
   p.round = p.round + 1
 end
 
 local function pace_trip(p, now, pause, is_anew)
-  local is_relapse = p.calm_at > 0 and now >= p.calm_at and now - p.calm_at < RELAPSE
+  local is_relapse = p.calm_at > 0 and now >= p.calm_at and now - p.calm_at < C.RELAPSE
   p.relapses = is_relapse and p.relapses + 1 or 0
   pace_take_back(p, now, is_anew)
   pace_ask(p, pause)
@@ -46,15 +46,15 @@ local function pace_trip(p, now, pause, is_anew)
 end
 
 local function pace_go_for(p, rate)
-  p.top, p.low = rate, rate * AFTER_EXCESS
-  p.rise = math.max(USUAL_RISE, RISE_CALLS * 1000 / rate)
+  p.top, p.low = rate, rate * C.AFTER_EXCESS
+  p.rise = math.max(C.USUAL_RISE, C.RISE_CALLS * 1000 / rate)
 end
 
 -- Begins at about `rate`, without a pause: most calls go through, and too many do not.
 local function pace_start(p, now, rate)
   pace_take_back(p, now, true)
   pace_ask(p, 0)
-  pace_go_for(p, math.max(rate, UNKNOWN))
+  pace_go_for(p, math.max(rate, C.UNKNOWN))
   pace_begin(p, now)
   p.proven = now
 end
@@ -66,8 +66,8 @@ local function pace_learn(p, share, now)
   end
   p.delivered = p.delivered + share
   if p.paused > 0 then
-    p.top = math.max(p.delivered, SLOWEST)
-    p.low = math.max(p.top * AFTER_TRIP, SLOWEST)
+    p.top = math.max(p.delivered, C.SLOWEST)
+    p.low = math.max(p.top * C.AFTER_TRIP, C.SLOWEST)
   else
     pace_go_for(p, math.max(p.delivered, p.top))
   end
@@ -79,8 +79,8 @@ end
 -- only slowly.
 local function pace_hold_on(p, now, low, top, ms)
   pace_keep_up(p, now)
-  p.top, p.low = math.max(top, SLOWEST), math.max(low, SLOWEST)
-  p.rise = top > low and QUICK_RISE or math.max(USUAL_RISE, RISE_CALLS * 1000 / p.top)
+  p.top, p.low = math.max(top, C.SLOWEST), math.max(low, C.SLOWEST)
+  p.rise = top > low and C.QUICK_RISE or math.max(C.USUAL_RISE, C.RISE_CALLS * 1000 / p.top)
   p.misses, p.proven, p.quiet_from = 0, now + ms, now + ms
 end
 
@@ -88,7 +88,7 @@ end
 local function pace_hold(p, now, low, top, ms)
   pace_take_back(p, now, true)
   p.is_new, p.misses, p.paused = 0, 0, 0
-  p.low = math.max(low, SLOWEST)
+  p.low = math.max(low, C.SLOWEST)
   pace_begin(p, now)
   pace_hold_on(p, now, low, top, ms)
 end

@@ -19,7 +19,7 @@ local function open(b, event, ms, more)
 end
 
 -- Cap on the exponent: 2^30 exceeds any possible max_cooldown / cooldown.
-local MOST_DOUBLINGS = 30
+C.MOST_DOUBLINGS = 30
 
 -- What the upstream asked for ages: 300 s said 250 s ago is 50 s.
 local function asked_ms(b)
@@ -35,7 +35,7 @@ local function trip_ms(b, kind)
   elseif asked > 0 then
     return asked
   end
-  local cooldown = num(b, 'cooldown_ms') * 2 ^ math.min(MOST_DOUBLINGS, num(b, 'reopens'))
+  local cooldown = num(b, 'cooldown_ms') * 2 ^ math.min(C.MOST_DOUBLINGS, num(b, 'reopens'))
   return math.min(num(b, 'max_cooldown_ms'), cooldown)
 end
 
@@ -75,11 +75,11 @@ local function hold_back(b, event, more)
 end
 
 -- From here on a rate is written as 1000.
-local FOUR_DIGITS = 999.5
+C.FOUR_DIGITS = 999.5
 
 -- Three digits tell a person enough; %g alone would say 1.2e+03.
 local function as_text(rate)
-  return string.format(rate < FOUR_DIGITS and '%.3g' or '%.0f', rate)
+  return string.format(rate < C.FOUR_DIGITS and '%.3g' or '%.0f', rate)
 end
 
 local function cut_reason(b, before)
@@ -112,12 +112,12 @@ end
 
 -- The errors in flight at the trip arrive milliseconds later with the same Retry-After: an event
 -- is written only if the pause grows by this share of it, or by this many milliseconds.
-local NEWS_SHARE = 0.1
-local NEWS_MS = 1000
+C.NEWS_SHARE = 0.1
+C.NEWS_MS = 1000
 
 local function extend(b, ms)
   ms = math.min(num(b, 'max_cooldown_ms'), ms)
-  local news_ms = math.min(NEWS_MS, num(b, 'pause_ms') * NEWS_SHARE)
+  local news_ms = math.min(C.NEWS_MS, num(b, 'pause_ms') * C.NEWS_SHARE)
   if ms < num(b, 'open_until') - b.now + news_ms then
     return
   end

@@ -4,10 +4,10 @@
 -- Workers may stop sending successes while no error is counted, so the first error of a run is
 -- pushed to them all. In milliseconds: at most one such push in this time, or a few per cent of
 -- errors would make a storm of pushes.
-local PUSH_EVERY = 1000
+C.PUSH_EVERY = 1000
 
 -- Milliseconds for which a conflict between two releases' settings is shown after its last sign.
-local RIVAL_SHOWN = 600000
+C.RIVAL_SHOWN = 600000
 
 local function as_rate(rate)
   return math.floor(math.min(rate, 1000000) * 1000 + 0.5) / 1000
@@ -57,7 +57,7 @@ local function add_order(b, seen)
 end
 
 local function add_rival(b, seen)
-  if num(b, 'rival_at') > 0 and b.now - num(b, 'rival_at') < RIVAL_SHOWN then
+  if num(b, 'rival_at') > 0 and b.now - num(b, 'rival_at') < C.RIVAL_SHOWN then
     seen.rival, seen.rival_by = b.row.rival, b.row.rival_by
   end
 end

@@ -159,3 +159,8 @@ def test_rendered_scripts_are_what_is_sent(tmp_path):
     scripts.render(tmp_path / "out")
     assert {file.stem for file in (tmp_path / "out").iterdir()} == set(scripts.script_names())
     assert (tmp_path / "out" / "acquire.lua").read_text() == scripts.script("acquire").body
+
+
+@pytest.mark.parametrize("name", scripts.script_names())
+def test_a_script_is_far_from_luas_limit_of_200_locals(name):
+    assert len(re.findall(r"^local ", scripts.build(name).body, re.MULTILINE)) < 160

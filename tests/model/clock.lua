@@ -1,6 +1,8 @@
 -- The tests' own time: `test:now` is what the store's clock says, `test:ttl` holds deadlines.
 -- As in a store, what has expired is gone for good, also if the clock jumps back later.
 
+local C = {}
+
 local function now_ms()
   local now = tonumber(redis.call('GET', 'test:now'))
   for _, key in ipairs(redis.call('ZRANGEBYSCORE', 'test:ttl', '-inf', now)) do
