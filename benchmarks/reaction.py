@@ -6,6 +6,9 @@ from contextlib import ExitStack
 from ctypes import Array, c_double
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any
+
+import redis
 
 from benchmarks.crew import SPAWN, Crew, now
 from benchmarks.figures import Figure, Target, median_of, percentile_of
@@ -14,6 +17,7 @@ from breaker import Breaker
 from breaker.model import Status
 
 NAME = "reaction"
+BARE_CHANNEL = "bench-bare"
 PROCESSES = 16
 # Seconds between two trips: nobody is still at work on the last one.
 PAUSE = 0.01
@@ -21,10 +25,14 @@ PAUSE = 0.01
 
 def measure(url: str) -> Iterator[Figure]:
     """Yield the time to the last of 16 processes, and of 256 subscriptions in 16 processes."""
+    bare = _publications(url, times=300)
+    what = f"last of {PROCESSES} bare subscribers ({PROCESSES} processes), for comparison"
+    yield median_of(NAME, what, "ms", bare)
+    yield percentile_of(NAME, what, "ms", bare, share=0.99)
     spans = _trips(url, each=1, trips=300)
     what = f"last of {PROCESSES} subscribers ({PROCESSES} processes)"
     yield median_of(NAME, what, "ms", spans)
-    yield percentile_of(NAME, what, "ms", spans, share=0.99, target=Target(5.0))
+    yield percentile_of(NAME, what, "ms", spans, share=0.99, target=Target(4.0))
     many = 16
     spans = _trips(url, each=many, trips=40)
     what = (
@@ -32,6 +40,45 @@ def measure(url: str) -> Iterator[Figure]:
         f"({PROCESSES} processes x {many} connections and threads)"
     )
     yield median_of(NAME, what, "ms", spans)  # too few trips to speak of a p99
+
+
+def _publications(url: str, *, times: int) -> list[float]:
+    """The same without a breaker: PUBLISH, and redis-py's own subscribers."""
+    heard = SPAWN.RawArray(c_double, [-1.0] * PROCESSES)
+    spans = []
+    with (
+        Crew(PROCESSES, _bare_member, url, heard) as crew,
+        redis.Redis.from_url(url) as client,
+    ):
+        crew.ask("ready?")
+        for _ in range(times):
+            client.publish(BARE_CHANNEL, b"0")
+            wait_until(lambda: max(heard) == min(heard) == 0.0, "all run")
+            time.sleep(PAUSE)
+            began = now()
+            client.publish(BARE_CHANNEL, b"1")
+            time.sleep(PAUSE)
+            wait_until(lambda: min(heard) > 0.0, "all are paused")
+            spans.append((max(heard) - began) * 1000)
+    return spans
+
+
+def _bare_member(connection: Connection, number: int, url: str, heard: Array[c_double]) -> None:
+    def note(message: dict[str, Any]) -> None:
+        heard[number] = now() if message["data"] == b"1" else 0.0
+
+    with redis.Redis.from_url(url) as client, client.pubsub() as subscriber:
+        subscriber.subscribe(**{BARE_CHANNEL: note})
+        wait_until(lambda: bool(subscriber.get_message(timeout=1)), "it subscribes")
+        thread = subscriber.run_in_thread(sleep_time=1.0, daemon=True)
+        client.publish(BARE_CHANNEL, b"0")
+        connection.recv()
+        wait_until(lambda: heard[number] >= 0.0, "it hears")
+        connection.send(True)
+        try:
+            connection.recv()
+        except EOFError:
+            thread.stop()
 
 
 def _trips(url: str, *, each: int, trips: int) -> list[float]:

@@ -36,7 +36,7 @@ def measure(url: str) -> Iterator[Figure]:
         "guarded / unguarded, pair by pair",
         "x",
         shares,
-        target=Target(0.95, is_least=True),
+        target=Target(0.97, is_least=True),
     )
 
 
