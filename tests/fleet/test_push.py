@@ -224,7 +224,7 @@ def test_one_subscription_for_all_breakers_of_a_process(server, name, new_server
 
 def test_a_storm_of_runs_is_few_pushes(url, name, client):
     """A few per cent of errors: each is a run of its own."""
-    with Breaker(name, url=url, push=False) as breaker:
+    with Breaker(name, url=url, push=False, pace_from=0) as breaker:
         channel = breaker._asker.channel
         with client.pubsub() as listener:
             listener.subscribe(channel)
