@@ -15,8 +15,9 @@ from prometheus_client.core import (
 
 from breaker.errors import StoreError
 from breaker.fleet import Fleet
-from breaker.model import State, Status
+from breaker.model import Status
 from breaker.protocol.keys import PREFIX
+from breaker.transitions import STATES
 
 # Seconds to read a whole fleet in. Prometheus gives up a scrape after ten by default, and would
 # then not even learn that the store is the reason.
@@ -193,10 +194,12 @@ def _unreadable(names: Iterable[str] = ()) -> Metric:
 def _states(statuses: list[Status] | None = None) -> Metric:
     family = GaugeMetricFamily(
         "breaker_state",
-        "1 for the state that the breaker is in, 0 for each other state.",
+        "1 for the state that the breaker is in, 0 for each other state. "
+        + "; ".join(f"{state}: {info.meaning}" for state, info in STATES.items())
+        + ".",
         labels=["breaker", "state"],
     )
     for status in statuses or []:
-        for state in State:
+        for state in STATES:
             family.add_metric([status.name, state.value], status.state is state)
     return family

@@ -52,6 +52,7 @@ class Link:
         self._heard_at = 0.0
         self._is_loading = False
         self._connection.connect()
+        _keep_out_of_the_log(self._connection)
         if not dict(target.data).get("client_name"):
             # What the connection is for; a user who may not say so loses nothing else.
             self.send([(("CLIENT", "SETNAME", NAME), lambda _: None)])
@@ -158,3 +159,11 @@ def _by_sha(ask: Ask) -> Sequence[str | int]:
 def _refuse(error: Any) -> None:
     """A subscription is confirmed by messages; what comes as a reply is an error."""
     raise error
+
+
+def _keep_out_of_the_log(connection: redis.connection.Connection) -> None:
+    """Redis-py logs each pushed message, until 5.2 as information, unless it has a handler."""
+    parser = connection._parser  # noqa: SLF001 - only a PubSub object could set it otherwise
+    for name in ("set_pubsub_push_handler", "set_push_handler"):
+        if set_handler := getattr(parser, name, None):
+            set_handler(lambda pushed: pushed)

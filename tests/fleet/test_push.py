@@ -296,3 +296,12 @@ def test_closing_twice_is_harmless(url, name):
     breaker.close()
     breaker.close()
     assert os.getpid()
+
+
+def test_redis_py_logs_no_pushed_message(url, name, caplog):
+    caplog.set_level("DEBUG")
+    with Breaker(name, url=url) as breaker:
+        quiet(breaker)
+        breaker.pause()
+        eventually(breaker._watch.paused_left)
+    assert "Push response" not in caplog.text
