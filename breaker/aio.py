@@ -8,14 +8,15 @@ from typing import Any, ParamSpec, Self, TypeVar
 from breaker import running
 from breaker.classify import Kind, RateLimit
 from breaker.defaults import Defaults
-from breaker.errors import StoreError
-from breaker.face import Face, FaceGuard, FacePermit, Plan
+from breaker.errors import BreakerOpen, StoreError
+from breaker.face import Face, FaceGuard, FacePermit, Plan, goes_back
 from breaker.model import Grant, Status, Transition
 from breaker.running import HOOKED, Place
 from breaker.store.run_async import AsyncStore
 
 P = ParamSpec("P")
 R = TypeVar("R")
+J = TypeVar("J")
 T = TypeVar("T")
 
 
@@ -177,6 +178,50 @@ class AsyncBreaker(Face[AsyncStore]):
                 60 s, it counts once.
         """
         return AsyncGuard(self, timeout, error_id)
+
+    async def work(
+        self,
+        take: Callable[[], Awaitable[J | None]],
+        do: Callable[[J], Awaitable[object]],
+        put_back: Callable[[J], Awaitable[object]],
+        on_error: Callable[[J, Exception], Awaitable[object]] | None = None,
+    ) -> None:
+        """Take jobs from a queue and do them, until there is none; a rate limited job goes back.
+
+        Args:
+            take: returns the next job, or None to end the loop. It is called only while the queue
+                may be read.
+            do: does a job. What it raises is classified and reported.
+            put_back: puts a job back: one that was rate limited, or interrupted, or not begun
+                because the queue was paused while `take` waited for it.
+            on_error: is called with a job and its exception, if that is not a rate limit; without
+                it the exception ends the loop.
+        """
+        while await self.wait():
+            job = await take()
+            if job is None:
+                return
+            try:
+                permit = await self.acquire(timeout=0)
+            except BreakerOpen:
+                await put_back(job)
+                continue
+            try:
+                with permit.running():
+                    await do(job)
+            except Exception as error:
+                if goes_back(error, await permit.report(error), permit.status):
+                    await put_back(job)
+                elif on_error is None:
+                    raise
+                else:
+                    await on_error(job, error)
+            except BaseException as interruption:
+                await permit.report(interruption)
+                await put_back(job)
+                raise
+            else:
+                await permit.report()
 
     def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         """Guard every call of an async function."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar, Unpack
 
 from breaker import running
 from breaker.alerts import tell
-from breaker.classify import Kind, RateLimit
+from breaker.classify import Kind, RateLimit, refusal
 from breaker.config import Given, configured
 from breaker.errors import ConfigurationError, StoreError
 from breaker.model import Grant, LocalState, Status
@@ -170,6 +170,19 @@ class Face(Generic[S]):
         self._worker.leave()
         if self._watch is not None:
             self._watch.close()
+
+
+def goes_back(error: BaseException, limited: RateLimit | None, status: Status | None) -> bool:
+    """Whether a job that failed belongs back into its queue, to run once more.
+
+    Args:
+        error: what the job raised.
+        limited: what the classifier made of it.
+        status: what the store answered to the report; None: there was no answer.
+    """
+    if limited is None:
+        return refusal(error) is not None
+    return status is None or status.can_trip
 
 
 class FacePermit(Generic[B]):

@@ -108,6 +108,13 @@ class Status:
     tripped: bool = False
     duplicate: bool = False
 
+    @property
+    def can_trip(self) -> bool:
+        """Whether enough errors would pause the queue: not in shadow mode, not if disabled."""
+        return (
+            self.mode != "shadow" and self.order != "disabled" and self.state != State.DISABLED
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LocalState:

@@ -7,14 +7,15 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from breaker import running
 from breaker.classify import Kind, RateLimit
-from breaker.errors import StoreError
-from breaker.face import Face, FaceGuard, FacePermit, Plan
+from breaker.errors import BreakerOpen, StoreError
+from breaker.face import Face, FaceGuard, FacePermit, Plan, goes_back
 from breaker.model import Grant, Status, Transition
 from breaker.running import HOOKED, Place
 from breaker.store.run_sync import SyncStore
 
 P = ParamSpec("P")
 R = TypeVar("R")
+J = TypeVar("J")
 T = TypeVar("T")
 
 
@@ -176,6 +177,50 @@ class Breaker(Face[SyncStore]):
                 60 s, it counts once.
         """
         return Guard(self, timeout, error_id)
+
+    def work(
+        self,
+        take: Callable[[], J | None],
+        do: Callable[[J], object],
+        put_back: Callable[[J], object],
+        on_error: Callable[[J, Exception], object] | None = None,
+    ) -> None:
+        """Take jobs from a queue and do them, until there is none; a rate limited job goes back.
+
+        Args:
+            take: returns the next job, or None to end the loop. It is called only while the queue
+                may be read.
+            do: does a job. What it raises is classified and reported.
+            put_back: puts a job back: one that was rate limited, or interrupted, or not begun
+                because the queue was paused while `take` waited for it.
+            on_error: is called with a job and its exception, if that is not a rate limit; without
+                it the exception ends the loop.
+        """
+        while self.wait():
+            job = take()
+            if job is None:
+                return
+            try:
+                permit = self.acquire(timeout=0)
+            except BreakerOpen:
+                put_back(job)
+                continue
+            try:
+                with permit.running():
+                    do(job)
+            except Exception as error:
+                if goes_back(error, permit.report(error), permit.status):
+                    put_back(job)
+                elif on_error is None:
+                    raise
+                else:
+                    on_error(job, error)
+            except BaseException as interruption:
+                permit.report(interruption)
+                put_back(job)
+                raise
+            else:
+                permit.report()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Guard every call of a function."""

@@ -294,7 +294,8 @@ def guarded(gate: Gate, task: Task, run: Callable[..., Any]) -> Callable[..., An
         if pid == os.getpid() and not is_current(permit):
             _send_again(task, queue, delay=0.0)
         try:
-            return run(*args, **kwargs)
+            with permit.running():
+                return run(*args, **kwargs)
         except Exception as error:
             outcome = gate.settle(permit, error, control_flow=CONTROL_FLOW)
             if outcome.is_put_back:

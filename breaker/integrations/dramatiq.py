@@ -132,7 +132,8 @@ class BreakerMiddleware(Middleware):
 
     def _run(self, claim: "Claim", function: Callable[[], Any]) -> Any:
         try:
-            result = function()
+            with claim.permit.running():
+                result = function()
         except BaseException as error:
             outcome = self._gate.settle(claim.permit, error, control_flow=CONTROL_FLOW)
             if not outcome.is_put_back:

@@ -20,10 +20,11 @@ from breaker import (
     ConfigurationError,
     Permit,
     RateLimit,
-    State,
     Status,
     StoreError,
 )
+from breaker.classify import refusal
+from breaker.face import goes_back
 
 ENVIRONMENT = "BREAKER_QUEUES"
 # Seconds after which a queue that was empty, or is paused, is looked at again at the latest.
@@ -151,17 +152,12 @@ class Gate:
         }
 
     def _report(self, permit: Permit, error: BaseException | None) -> Outcome:
-        limited = permit.report(error)
-        return Outcome() if limited is None else self._outcome(limited, permit.status)
-
-    def _outcome(self, limited: RateLimit, status: Status | None) -> Outcome:
-        """Put a rate limited job back, unless the breaker would not pause the queue anyway."""
-        never_pauses = status is not None and (
-            status.mode == "shadow" or status.state == State.DISABLED
-        )
-        if never_pauses or not self._requeue:
+        limited, status = permit.report(error), permit.status
+        if error is None or not self._requeue or not goes_back(error, limited, status):
             return Outcome(limited)
-        return Outcome(limited, is_put_back=True, delay=_delay(limited, status))
+        asked = limited or refusal(error)
+        retry_after = asked.retry_after if asked else None
+        return Outcome(limited, is_put_back=True, delay=_delay(retry_after, status))
 
     def _unknown(self, name: str, here: set[str]) -> str:
         near = difflib.get_close_matches(name, here, n=1) or sorted(here)[:1]
@@ -235,11 +231,11 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
-def _delay(limited: RateLimit, status: Status | None) -> float:
+def _delay(retry_after: float | None, status: Status | None) -> float:
     """No delay if the queue is paused, or will be after a few more errors."""
     if status and (status.is_paused or status.consecutive_errors < status.threshold):
         return 0.0
-    return min(limited.retry_after or SHORT_DELAY, LONGEST_DELAY)
+    return min(retry_after or SHORT_DELAY, LONGEST_DELAY)
 
 
 def _mapped(queues: Queues, line: str) -> tuple[Callable[[str], str | None], Mapping[str, str]]:

@@ -343,7 +343,8 @@ def _is_admitted(reader: Reader, job: Job, queue: Queue, *, is_narrowed: bool) -
 def perform_guarded(gate: Gate, job: Job, permit: Permit, perform: Callable[[], Any]) -> Any:
     """Run a job, report its permit, and put it back with its attempt if it was rate limited."""
     try:
-        result = perform()
+        with permit.running():
+            result = perform()
     except BaseException as error:
         outcome = gate.settle(permit, error)
         if not outcome.is_put_back:

@@ -79,6 +79,23 @@ class Face:
 
         self._loop.run_until_complete(run())
 
+    def work(self, breaker: "Called", *calls: Any, on_error: Any = None) -> None:
+        """Run the loop; for the awaited face the functions become coroutine functions."""
+        if self._loop is None:
+            breaker.inner.work(*calls, on_error)
+            return
+
+        def awaited(call: Any) -> Any:
+            async def waiting(*args: Any) -> Any:
+                return call(*args)
+
+            return waiting
+
+        calls = tuple(map(awaited, calls))
+        self._loop.run_until_complete(
+            breaker.inner.work(*calls, on_error and awaited(on_error))
+        )
+
     def decorated(self, breaker: "Called", body: Any) -> Any:
         """The function, decorated with the breaker, as a sync function."""
         if self._loop is None:

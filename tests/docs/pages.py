@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "lua/README.md"]
+# Listed by the index in their own folder.
+INTEGRATIONS = sorted((ROOT / "docs/integrations").glob("*.md"))
 # A block, and the hidden comment before it with what the page's reader has at hand.
 BLOCK = re.compile(
     r"(?:^<!-- setup\n(?P<setup>.*?)^-->\n+)?^```python\n(?P<code>.*?)^```$",
@@ -35,7 +37,7 @@ class Block:
 
 
 def blocks() -> Iterator[Block]:
-    for page in PAGES:
+    for page in [*PAGES, *INTEGRATIONS]:
         text = page.read_text(encoding="utf-8")
         for found in BLOCK.finditer(text):
             line = text.count("\n", 0, found.start("code")) + 1

@@ -6,14 +6,16 @@ import pytest
 
 from breaker.settings import OPTIONS
 from breaker.transitions import EVENTS, STATES, is_allowed
-from tests.docs.pages import PAGES, ROOT
+from tests.docs.pages import INTEGRATIONS, PAGES, ROOT
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
 # Lines of one screen of a reader who looks at the README on the web.
 ONE_SCREEN = 60
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *INTEGRATIONS], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_links_lead_to_files_that_exist(page) -> None:
     links = LINK.findall(page.read_text(encoding="utf-8"))
     assert not [link for link in links if not (page.parent / link).exists()]
@@ -27,6 +29,11 @@ def test_the_index_lists_every_page(index) -> None:
         for link in LINK.findall(path.read_text(encoding="utf-8"))
     }
     assert not {*PAGES} - linked - {ROOT / "README.md", ROOT / "docs/README.md"}
+
+
+def test_the_index_of_the_integrations_lists_every_page() -> None:
+    index, *pages = INTEGRATIONS
+    assert set(LINK.findall(index.read_text(encoding="utf-8"))) >= {page.name for page in pages}
 
 
 def test_the_readme_is_one_screen() -> None:

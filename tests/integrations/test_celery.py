@@ -1,5 +1,6 @@
 """Celery: what an application is told at its start; the fleets are in the contract."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -95,6 +96,7 @@ class Permit:
     def __init__(self):
         self.reports = []
         self.status = None
+        self.running = contextlib.nullcontext
 
     def report(self, error=None):
         from breaker import rate_limit

@@ -10,7 +10,6 @@ from breaker import (
     BreakerOpen,
     ConfigurationError,
     RateLimit,
-    State,
     StoreUnavailable,
     rate_limit,
 )
@@ -146,8 +145,7 @@ class Permit:
         self.reports = []
         self._answer = SimpleNamespace(
             **{
-                "mode": "enforce",
-                "state": "closed",
+                "can_trip": True,
                 "is_paused": False,
                 "consecutive_errors": 1,
                 "threshold": 5,
@@ -192,13 +190,20 @@ def test_a_rate_limited_job_is_put_back():
     assert [type(error) for error in reports] == [Limited]
 
 
+def test_a_job_that_another_open_breaker_refused_is_put_back_after_a_while():
+    refused = BreakerOpen("api", retry_after=9.0, epoch=1, state="open")
+    outcome, _ = settle(refused)
+    assert outcome.is_put_back
+    assert outcome.limited is None
+    assert outcome.delay == 9.0
+
+
 def test_a_job_is_left_to_the_framework_where_asked():
     assert not settle(Limited(), requeue=False)[0].is_put_back
 
 
-@pytest.mark.parametrize("status", [{"mode": "shadow"}, {"state": State.DISABLED}])
-def test_a_job_is_left_to_the_framework_if_the_queue_is_never_paused(status):
-    assert not settle(Limited(), Permit(**status))[0].is_put_back
+def test_a_job_is_left_to_the_framework_if_the_queue_is_never_paused():
+    assert not settle(Limited(), Permit(can_trip=False))[0].is_put_back
 
 
 @pytest.mark.parametrize(("retry_after", "delay"), [(7.0, 7.0), (None, 1.0), (3600.0, 60.0)])

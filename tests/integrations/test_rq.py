@@ -1,5 +1,6 @@
 """The reader of the RQ worker: what it pops, gives back, reports, and that it loses nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -301,6 +302,7 @@ class Permit:
     def __init__(self) -> None:
         self.reports: list = []
         self.status = None
+        self.running = contextlib.nullcontext
         self.is_current = lambda: True
 
     def report(self, error=None):

@@ -7,7 +7,7 @@ import breaker
 
 PACKAGE = Path(breaker.__file__).parent
 # What may differ: how a coroutine function's type is written.
-TYPES = {"Awaitable[R]": "R"}
+TYPES = {"Awaitable[R]": "R", "Awaitable[J | None]": "J | None", "Awaitable[object]": "object"}
 
 
 class Blocking(ast.NodeTransformer):

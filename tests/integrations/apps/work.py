@@ -3,6 +3,12 @@
 import os
 import urllib.request
 
+if os.environ.get("SENTRY_DSN"):
+    import sentry_sdk
+
+    # With its own integration for the framework, which it finds by itself.
+    sentry_sdk.init(traces_sample_rate=0.0)
+
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

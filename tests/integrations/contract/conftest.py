@@ -1,9 +1,12 @@
 """Everything a contract test needs: two servers, an upstream, a fleet, and a feed of `other`."""
 
+import gzip
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -81,6 +84,53 @@ def pytest_runtest_makereport(item, call):
     if report.when == "call" and report.failed and (fleet := getattr(item, "fleet", None)):
         report.sections.append(("workers", fleet.said()))
     return report
+
+
+class Sentry:
+    """A Sentry that keeps the events it is sent, one JSON text for each."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def __enter__(self) -> Self:
+        sentry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                sentry.take(body)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.dsn = f"http://key@127.0.0.1:{self._server.server_port}/1"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def take(self, envelope: bytes) -> None:
+        """Keep the events of an envelope: lines of a header, each followed by its item."""
+        lines = envelope.decode(errors="replace").split("\n")
+        for header, item in pairwise(lines):
+            if header.startswith("{") and '"type":"event"' in header.replace(" ", ""):
+                self.events.append(item)
+
+
+@pytest.fixture
+def sentry() -> Iterator[Sentry]:
+    with Sentry() as sentry:
+        yield sentry
 
 
 class Feed:

@@ -64,7 +64,7 @@ def test_a_trip_stops_the_queue_and_nothing_else_and_it_recovers_at_a_pace(
         other_gap=gap,
     )
     assert len(leaked) <= 2 * fleet.slots
-    assert first - resumes < 2.0 + feed.latest
+    assert first - resumes < 2.0 + fleet.every + feed.latest
     assert len(limited) <= max(4, 0.05 * len(recovery))
     assert gap < 1.5 + fleet.every + feed.latest
     assert set(upstream.answered("content").values()) == {1}
@@ -180,3 +180,21 @@ def test_a_waiting_fleet_costs_little(kind, start, upstream, breaker, request):
     used = sum(process.cpu() for process in fleet.processes) - sum(before)
     note(kind, cpu=used / 3.0 / len(before))
     assert used / 3.0 / len(before) < 0.05
+
+
+@main_kinds
+def test_with_sentry_a_trip_is_one_event_and_a_job_put_back_is_none(
+    kind, start, upstream, breaker, sentry, request
+):
+    request.node.fleet = fleet = start(kind, SENTRY_DSN=sentry.dsn)
+    upstream.retry_after = 1.0
+    upstream.refuses = True
+    send(fleet, 12)
+    wait_for(lambda: breaker.status().is_paused)
+    upstream.refuses = False
+    wait_for(lambda: answered(upstream) == 12)
+    fleet.send("content", "broken")
+    wait_for(lambda: any("Broken" in event for event in sentry.events))
+    trips = [event for event in sentry.events if "Broken" not in event]
+    assert len(trips) == breaker.status().trips, trips
+    assert all("content" in trip and "HTTPError" not in trip for trip in trips)
