@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from breaker import forking
 from breaker.push import Watch
@@ -17,6 +17,8 @@ _workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()
 # By breaker, and kept when it is closed: a counter does not go back.
 _waits: dict[str, tuple[int, float]] = {}
 _lock = threading.Lock()
+# Called with a breaker's name and the seconds of each wait.
+on_wait: list[Callable[[str, float], None]] = []
 
 
 class Worker:
@@ -59,6 +61,10 @@ class Worker:
             with _lock:
                 count, seconds = _waits.get(self.name, (0, 0.0))
                 _waits[self.name] = (count + 1, seconds + lasted)
+            for call in on_wait:
+                # A metric that cannot be written, to a full disk say, must not break a job.
+                with contextlib.suppress(Exception):
+                    call(self.name, lasted)
 
     def leave(self) -> None:
         """Forget this breaker: it was closed."""

@@ -1,9 +1,11 @@
 """Metrics of one process: what its breakers counted, whatever the store says."""
 
 import math
+import os
 from collections.abc import Iterator
+from functools import cache
 
-from prometheus_client import registry
+from prometheus_client import Summary, registry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -14,12 +16,28 @@ from prometheus_client.core import (
 from breaker import tally
 from breaker.store.outage import failures
 
+# What tells prometheus-client to share metrics between processes.
+_SHARED = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+WAITS = "breaker_wait_seconds"
+WAITS_HELP = (
+    "Seconds spent in acquire() and wait() calls that could not be answered from memory, "
+    "counted when the call returns."
+)
+
 
 class WorkerCollector(registry.Collector):
     """Metrics of this process's breakers, for its own prometheus-client registry.
 
     It reads numbers that are there anyway, asks no store, and costs a job nothing.
+
+    Where prometheus-client shares metrics between processes (PROMETHEUS_MULTIPROC_DIR), waits are
+    also written to its files, so that the scrape of any one process has those of all. Make it
+    before the fork. The other metrics are of one process only and are not shared.
     """
+
+    def __init__(self) -> None:
+        if any(name in os.environ for name in _SHARED):
+            _share()
 
     def collect(self) -> Iterator[Metric]:
         """Read the counters of this process; gauges only of breakers that are not closed."""
@@ -44,13 +62,19 @@ class WorkerCollector(registry.Collector):
         )
 
 
+@cache
+def _share() -> None:
+    """Write each wait to the files that prometheus-client's processes share."""
+    summary = Summary(WAITS, WAITS_HELP, ["breaker"], registry=None)
+
+    def write(name: str, seconds: float) -> None:
+        summary.labels(name).observe(seconds)
+
+    tally.on_wait.append(write)
+
+
 def _waits() -> Metric:
-    family = SummaryMetricFamily(
-        "breaker_wait_seconds",
-        "Seconds spent in acquire() and wait() calls that could not be answered from memory, "
-        "counted when the call returns.",
-        labels=["breaker"],
-    )
+    family = SummaryMetricFamily(WAITS, WAITS_HELP, labels=["breaker"])
     for name, (count, seconds) in tally.waits().items():
         family.add_metric([name], count_value=count, sum_value=seconds)
     return family

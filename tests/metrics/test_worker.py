@@ -2,10 +2,13 @@
 
 import math
 import multiprocessing
+import os
+import subprocess
+import sys
 
 import pytest
 
-from breaker import AsyncBreaker, Breaker, BreakerOpen, StoreUnavailable
+from breaker import AsyncBreaker, Breaker, BreakerOpen, StoreUnavailable, tally
 from breaker.metrics import WorkerCollector
 from breaker.push.pump import TRUST
 from tests.contract.waiting import eventually
@@ -111,3 +114,51 @@ def test_a_forked_child_begins_at_nought(url, name):
         assert receive.poll(timeout=30)
         assert receive.recv() == (None, 0)
         child.join(timeout=20)
+
+
+SHARED = """
+import os, sys
+import prometheus_client
+from prometheus_client import multiprocess
+from breaker import Breaker
+from breaker.metrics import WorkerCollector
+
+url, name = sys.argv[1:]
+prometheus_client.REGISTRY.register(WorkerCollector())
+children = []
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        breaker = Breaker(name, url=url, push=False)
+        breaker.acquire()
+        breaker.acquire()
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+registry = prometheus_client.CollectorRegistry()
+multiprocess.MultiProcessCollector(registry)
+print(prometheus_client.generate_latest(registry).decode())
+"""
+
+
+def test_waits_of_forked_workers_are_shared(url, name, tmp_path):
+    """In prometheus-client's multiprocess mode, any of them answers for all."""
+    run = subprocess.run(
+        [sys.executable, "-c", SHARED, url, name],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=True,
+    )
+    assert value(run.stdout, "breaker_wait_seconds_count", breaker=name) == 6
+
+
+def test_a_wait_that_cannot_be_counted_breaks_no_job(url, name, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tally, "on_wait", [fail])
+    with Breaker(name, url=url, push=False) as breaker, breaker.guard():
+        pass
