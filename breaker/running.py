@@ -1,6 +1,6 @@
 """The permits whose jobs run here, so that what belongs to one job counts once.
 
-An HTTP hook's attempt, and a guard inside of a guard of the same breaker, share the leave of the
+An HTTP hook's attempt, and a guard inside of a guard of the same breaker, share the grant of the
 permit around them; what they have reported, it does not report again.
 """
 
@@ -25,7 +25,7 @@ class Place:
     Attributes:
         permit: the permit.
         outer: the place around it.
-        is_inner: whether its leave is that of a permit around it.
+        is_inner: whether its grant is that of a permit around it.
         reported: the gravest that was reported from within.
     """
 
@@ -39,7 +39,7 @@ class Place:
 
     @property
     def grant(self) -> Any:
-        """The permit's leave."""
+        """The grant of the permit."""
         return self.permit._grant
 
     def tell_outer(self, reported: int) -> None:

@@ -35,7 +35,7 @@ def middleware(breaker: AsyncBreaker, *, timeout: float | None = 0.0) -> Callabl
 
     Args:
         breaker: an AsyncBreaker.
-        timeout: outside of a guard, how many seconds a request may wait for leave while the
+        timeout: outside of a guard, how many seconds a request may wait for a permit while the
             breaker is open or paced; 0 answers at once, None waits for as long as it takes.
 
     Raises:
@@ -56,11 +56,11 @@ def middleware(breaker: AsyncBreaker, *, timeout: float | None = 0.0) -> Callabl
 
 
 def _exchange(attempts: Attempts, request: Any, handler: Handler) -> Steps[Any]:
-    leave = yield from attempts.begin()
-    if isinstance(leave, Answer):
-        return _answer(request, leave)
-    response, readable = yield from leave.during(_fetch(request, handler))
-    yield from leave.answered(response.status, response.headers, readable)
+    attempt = yield from attempts.begin()
+    if isinstance(attempt, Answer):
+        return _answer(request, attempt)
+    response, readable = yield from attempt.during(_fetch(request, handler))
+    yield from attempt.answered(response.status, response.headers, readable)
     return response
 
 

@@ -1,4 +1,4 @@
-"""One HTTP attempt: leave to send it, or an answer in the upstream's stead; then its report.
+"""One HTTP attempt: a permit to send it, or an answer of the breaker; then its report.
 
 The steps are generators: they yield calls of the breaker, which the two drivers at the end make
 or await. So each rule is written once, for clients that block and for those that are awaited.
@@ -25,7 +25,7 @@ TOO_MANY_REQUESTS = 429
 ERRORS = 400
 # Asks the SDKs of OpenAI's family not to sleep inside of the call, and then to ask again.
 NO_RETRY = {"x-should-retry": "false"}
-# What an answer says while only an operator can tell when the queue goes on, in seconds.
+# Retry-After, in seconds, while only an operator can resume the queue.
 NO_END = 60.0
 # The body of an error is read this far to be classified, in bytes; the rest follows unread.
 MOST_READ = 65_536
@@ -33,7 +33,7 @@ MOST_READ = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of an open breaker, in the upstream's stead: a 429, and how long to wait."""
+    """The answer of an open breaker: a 429 that carries the remaining wait."""
 
     headers: dict[str, str]
     body: bytes
@@ -65,7 +65,7 @@ class Attempts:
 
     Args:
         breaker: a Breaker, or an AsyncBreaker for a client that is awaited.
-        timeout: outside of a guard, how many seconds an attempt may wait for leave while the
+        timeout: outside of a guard, how many seconds an attempt may wait for a permit while the
             breaker is open or paced; 0 answers at once, None waits for as long as it takes.
             Inside a guard of this breaker an attempt never waits.
         is_async: which of the two the client needs.
@@ -89,7 +89,7 @@ class Attempts:
         HOOKED.add(breaker.identity)
 
     def begin(self) -> Steps["Attempt | Answer"]:
-        """Take leave for an attempt; an Answer if it may not be sent."""
+        """Acquire a permit for an attempt; return an Answer if it may not be sent."""
         breaker = self._breaker
         try:
             permit = breaker.attempt()
@@ -154,7 +154,7 @@ class Attempt:
             raise
 
     def failed(self) -> Steps[None]:
-        """Give the leave back: nothing was answered, which says nothing about limits."""
+        """Release the permit: no answer came, which is no evidence about limits."""
         yield from _kept(self._permit.release)
 
 
@@ -218,7 +218,7 @@ async def run_async(steps: Steps[T]) -> T:
                 result = await step
             except GeneratorExit:
                 raise
-            except BaseException as error:  # noqa: BLE001 - a cancelled attempt gives its leave back
+            except BaseException as error:  # noqa: BLE001 - a cancelled attempt releases its permit
                 step = steps.throw(error)
             else:
                 step = steps.send(result)

@@ -22,7 +22,7 @@ def install(client: Any, breaker: Breaker, *, timeout: float | None = 0.0) -> No
     Args:
         client: a client, for example `boto3.client("bedrock-runtime")`.
         breaker: a Breaker.
-        timeout: outside of a guard, how many seconds a request may wait for leave while the
+        timeout: outside of a guard, how many seconds a request may wait for a permit while the
             breaker is open or paced; 0 answers at once, None waits for as long as it takes.
 
     Raises:
@@ -47,14 +47,14 @@ class _Hook:
         self._running = threading.local()
 
     def before_send(self, request: Any, **_more: Any) -> AWSResponse | None:
-        """Take leave; what it returns is used in the upstream's stead."""
-        leave = run(self._attempts.begin())
-        if isinstance(leave, Answer):
+        """Acquire a permit; the response that is returned replaces the upstream's."""
+        attempt = run(self._attempts.begin())
+        if isinstance(attempt, Answer):
             self._running.attempt = None
-            body = self._body(leave)
-            headers = leave.headers | {"content-length": str(len(body))}
-            return AWSResponse(request.url, leave.status, headers, _Raw(body))
-        self._running.attempt = leave
+            body = self._body(attempt)
+            headers = attempt.headers | {"content-length": str(len(body))}
+            return AWSResponse(request.url, attempt.status, headers, _Raw(body))
+        self._running.attempt = attempt
         return None
 
     def received(self, response_dict: Any, parsed_response: Any, **_more: Any) -> None:

@@ -49,12 +49,12 @@ class _Hook:
         self._lock = threading.Lock()
 
     def _exchange(self, request: Any) -> Steps[Any]:
-        leave = yield from self._attempts.begin()
-        if isinstance(leave, Answer):
-            return _answer(request, leave)
-        response, readable = yield from leave.during(self._fetch(request))
-        if (yield from leave.answered(response.status_code, response.headers, readable)):
-            # To wait is for the queue, and not for an SDK that holds a job meanwhile.
+        attempt = yield from self._attempts.begin()
+        if isinstance(attempt, Answer):
+            return _answer(request, attempt)
+        response, readable = yield from attempt.during(self._fetch(request))
+        if (yield from attempt.answered(response.status_code, response.headers, readable)):
+            # The queue waits now; an SDK that sleeps would hold the job and its worker as well.
             response.headers.update(NO_RETRY)
         return response
 
@@ -162,7 +162,7 @@ class Transport(_Hook, httpx.BaseTransport):
         breaker: a Breaker.
         wrapped: the transport that sends, for example `httpx.HTTPTransport(http2=True)`; by
             default a new one without options.
-        timeout: outside of a guard, how many seconds a request may wait for leave while the
+        timeout: outside of a guard, how many seconds a request may wait for a permit while the
             breaker is open or paced; 0 answers at once, None waits for as long as it takes.
 
     Raises:
@@ -178,7 +178,7 @@ class Transport(_Hook, httpx.BaseTransport):
         super().__init__(Attempts(breaker, timeout, is_async=False), wrapped)
 
     def handle_request(self, request: Any) -> Any:
-        """Send a request, or answer it in the upstream's stead."""
+        """Send a request, or answer it without sending it."""
         return run(self._exchange(request))
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ class AsyncTransport(_Hook, httpx.AsyncBaseTransport):
         super().__init__(Attempts(breaker, timeout, is_async=True), wrapped)
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send a request, or answer it in the upstream's stead."""
+        """Send a request, or answer it without sending it."""
         return await run_async(self._exchange(request))
 
     async def aclose(self) -> None:

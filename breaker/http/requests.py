@@ -20,7 +20,7 @@ class Adapter(requests.adapters.HTTPAdapter):
 
     Args:
         breaker: a Breaker.
-        timeout: outside of a guard, how many seconds a request may wait for leave while the
+        timeout: outside of a guard, how many seconds a request may wait for a permit while the
             breaker is open or paced; 0 answers at once, None waits for as long as it takes.
         **options: what `requests.adapters.HTTPAdapter` takes, as `max_retries`.
 
@@ -99,11 +99,11 @@ class _Watched:
             retries.sleep(response)
 
     def _exchange(self, method: str, url: str, sending: dict[str, Any]) -> Steps[Any]:
-        leave = yield from self.attempts.begin()
-        if isinstance(leave, Answer):
-            return _answer(leave)
-        response, readable = yield from leave.during(self._fetch(method, url, sending))
-        yield from leave.answered(response.status, response.headers, readable)
+        attempt = yield from self.attempts.begin()
+        if isinstance(attempt, Answer):
+            return _answer(attempt)
+        response, readable = yield from attempt.during(self._fetch(method, url, sending))
+        yield from attempt.answered(response.status, response.headers, readable)
         return response
 
     def _fetch(self, method: str, url: str, sending: dict[str, Any]) -> Steps[tuple[Any, Any]]:
