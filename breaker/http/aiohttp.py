@@ -11,7 +11,6 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from breaker.aio import AsyncBreaker
-from breaker.errors import ConfigurationError
 from breaker.http.attempts import (
     END,
     ERRORS,
@@ -19,11 +18,12 @@ from breaker.http.attempts import (
     Attempts,
     Start,
     Steps,
+    at_least,
     read_start,
     run_async,
 )
 
-OLDEST = (3, 12)
+OLDEST = "3.12"  # the first that has middlewares
 # How much an answer's stream may hold, in bytes.
 LIMIT = 65_536
 
@@ -41,12 +41,7 @@ def middleware(breaker: AsyncBreaker, *, timeout: float | None = 0.0) -> Callabl
     Raises:
         ConfigurationError: naming what is wrong.
     """
-    release = tuple(int(part) for part in aiohttp.__version__.split(".")[:2])
-    if release < OLDEST:
-        needed = ".".join(map(str, OLDEST))
-        raise ConfigurationError(
-            [f"aiohttp {aiohttp.__version__} has no middlewares: install {needed} or newer"]
-        )
+    at_least(aiohttp, OLDEST)
     attempts = Attempts(breaker, timeout, is_async=True)
 
     async def breaker_middleware(request: Any, handler: Handler) -> Any:

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, TypeVar
 
 from breaker.aio import AsyncBreaker
@@ -165,6 +166,22 @@ def _kept(call: Callable[[], Any]) -> Steps[Any]:
     except StoreError:
         _LOGGER.exception("an HTTP attempt could not be reported")
         return None
+
+
+def at_least(library: ModuleType, oldest: str) -> None:
+    """Check a client's version.
+
+    Raises:
+        ConfigurationError: it is older than the hook needs.
+    """
+    installed, name = library.__version__, library.__name__
+    if _release(installed) < _release(oldest):
+        message = f"{name} {installed} is too old for its hook: install {oldest} or newer"
+        raise ConfigurationError([message])
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 class End:

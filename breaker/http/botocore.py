@@ -6,13 +6,15 @@ import threading
 from typing import Any
 from xml.sax.saxutils import escape
 
+import botocore
 from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
 
 from breaker.errors import ConfigurationError
-from breaker.http.attempts import Answer, Attempt, Attempts, run
+from breaker.http.attempts import Answer, Attempt, Attempts, at_least, run
 from breaker.sync import Breaker
 
+OLDEST = "1.34"
 _CODE = "BreakerOpen"
 
 
@@ -28,6 +30,7 @@ def install(client: Any, breaker: Breaker, *, timeout: float | None = 0.0) -> No
     Raises:
         ConfigurationError: naming what is wrong.
     """
+    at_least(botocore, OLDEST)
     if not isinstance(client, BaseClient):
         raise ConfigurationError([f"install needs a client of botocore, not {client!r}"])
     hook = _Hook(Attempts(breaker, timeout, is_async=False), client)

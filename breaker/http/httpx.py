@@ -19,6 +19,7 @@ from breaker.http.attempts import (
     Attempts,
     Start,
     Steps,
+    at_least,
     read_start,
     run,
     run_async,
@@ -34,6 +35,9 @@ else:
         import httpx2 as httpx
 
 
+OLDEST = "0.25"
+
+
 class _Hook:
     """What both transports have in common: the steps of one request, without I/O."""
 
@@ -44,6 +48,7 @@ class _Hook:
     _replay: Any
 
     def __init__(self, attempts: Attempts, wrapped: Any) -> None:
+        at_least(httpx, OLDEST)
         self._attempts = attempts
         self._wrapped = wrapped
         self._lock = threading.Lock()

@@ -8,9 +8,20 @@ import urllib3
 from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError
 from urllib3.util.request import set_file_position
 
-from breaker.http.attempts import END, ERRORS, Answer, Attempts, Start, Steps, read_start, run
+from breaker.http.attempts import (
+    END,
+    ERRORS,
+    Answer,
+    Attempts,
+    Start,
+    Steps,
+    at_least,
+    read_start,
+    run,
+)
 from breaker.sync import Breaker
 
+OLDEST = "1.26"
 # How much of a body is read at once, in bytes.
 CHUNK = 16_384
 
@@ -31,6 +42,7 @@ class Adapter(requests.adapters.HTTPAdapter):
     def __init__(
         self, breaker: Breaker, *, timeout: float | None = 0.0, **options: Any
     ) -> None:
+        at_least(urllib3, OLDEST)
         self._attempts = Attempts(breaker, timeout, is_async=False)
         super().__init__(**options)
 

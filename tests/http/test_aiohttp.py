@@ -47,5 +47,5 @@ def test_bad_input_is_one_error_at_the_door(name, url, monkeypatch):
         with pytest.raises(ConfigurationError, match=r"needs a breaker\.AsyncBreaker"):
             middleware(breaker)
         monkeypatch.setattr(aiohttp, "__version__", "3.11.18")
-        with pytest.raises(ConfigurationError, match=r"aiohttp 3\.11\.18 has no middlewares"):
+        with pytest.raises(ConfigurationError, match=r"aiohttp 3\.11\.18 is too old"):
             middleware(breaker)

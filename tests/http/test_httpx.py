@@ -71,7 +71,7 @@ def test_http_2(breaker):
 
 def test_a_proxy(breaker, upstream):
     upstream.script = [limited(7)]
-    transport = Transport(breaker, httpx.HTTPTransport(proxy=upstream.url))
+    transport = Transport(breaker, httpx.HTTPTransport(proxy=httpx.Proxy(upstream.url)))
     with httpx.Client(transport=transport) as client:
         client.get("http://example.com/a")
     assert upstream.requests[0][1] == "http://example.com/a"
@@ -116,6 +116,14 @@ def test_it_closes_what_it_wraps(breaker):
     wrapped = Closing(lambda _request: httpx.Response(200))
     httpx.Client(transport=Transport(breaker, wrapped)).close()
     assert wrapped.is_closed
+
+
+def test_a_client_that_is_too_old_is_an_error_at_the_door(breaker, monkeypatch):
+    monkeypatch.setattr(httpx, "__version__", "0.23.3")
+    with pytest.raises(
+        ConfigurationError, match=r"httpx 0\.23\.3 is too old .* 0\.25 or newer"
+    ):
+        Transport(breaker)
 
 
 def test_bad_input_is_one_error_at_the_door(breaker, name, url):
