@@ -82,7 +82,7 @@ def _half_open(url: str, client: redis.Redis) -> Iterator[Figure]:
         quiet(breaker)
         for _ in range(RECOVERIES):
             status = breaker.record_rate_limit_error()
-            # Slept, not asked for: whoever looks at the pause's end asks the store once.
+            # Sleep, do not ask: a look at the end of the pause costs a command.
             time.sleep((status.resumes_in or 0.0) + 0.01)
             before = scripts_run(client)
             with breaker.guard():

@@ -19,10 +19,10 @@ def now() -> float:
 
 
 class Crew:
-    """So many processes running `work(connection, number, *args)`, as a context manager.
+    """`count` processes running `work(connection, number, *args)`, as a context manager.
 
     A member must end when `connection` ends: that is how it notices that this process was
-    killed, for then nobody closes it in order.
+    killed, because then nothing closes it in order.
     """
 
     def __init__(self, size: int, work: Callable[..., None], *args: Any) -> None:
@@ -40,7 +40,7 @@ class Crew:
         """Tell all the same and wait for the answer of each.
 
         Raises:
-            TimeoutError: somebody did not answer in time.
+            TimeoutError: a process did not answer in time.
         """
         for end in self._ends:
             end.send(message)

@@ -45,7 +45,7 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is met; None if there is none."""
+        """Whether the target is met; None without a target."""
         return None if self.target is None else self.target.is_met(self.value)
 
 

@@ -54,7 +54,7 @@ def measure(url: str) -> Iterator[Figure]:
 
 
 def _each(calls: int, repeat: Callable[[int], None]) -> float:
-    """Nanoseconds for each of so many calls."""
+    """Nanoseconds for each of `count` calls."""
     began = perf_counter_ns()
     repeat(calls)
     return (perf_counter_ns() - began) / calls

@@ -19,7 +19,7 @@ from breaker.model import Status
 NAME = "reaction"
 BARE_CHANNEL = "bench-bare"
 PROCESSES = 16
-# Seconds between two trips: nobody is still at work on the last one.
+# Seconds between two trips: no process still works on the last one.
 PAUSE = 0.01
 
 
@@ -119,7 +119,7 @@ def _member(  # noqa: PLR0917 - a process is given all it has to know at once
     with ExitStack() as stack:
         for place in range(number * each, (number + 1) * each):
             # Breakers of one process share a subscription. Another connection name makes it
-            # another store to them, and each a subscriber of its own, as in so many processes.
+            # another store to them, and each a subscriber of its own, as in separate processes.
             own = f"{url}?client_name=subscriber-{place}"
             subscriber = stack.enter_context(Breaker(name, url=own))
             subscriber.subscribe(partial(note, place))

@@ -30,7 +30,7 @@ def measure(url: str) -> Iterator[Figure]:
         asking.acquire().success()
         yield _jobs(client, asking, "one job with push=False", ASKED_JOBS, against)
         trips = [_trips(client, url) for _ in range(ROUNDS)]
-        yield median_of(NAME, "one trip, nobody listening", "us", trips, against=against)
+        yield median_of(NAME, "one trip, no listeners", "us", trips, against=against)
         for _ in range(LISTENERS):
             # What a trip costs the server does not depend on who listens.
             listener = stack.enter_context(client.pubsub())
@@ -42,7 +42,7 @@ def measure(url: str) -> Iterator[Figure]:
 
 
 def _each(client: redis.Redis, times: int, work: Callable[[], object]) -> float:
-    """Microseconds of the server's time for each of so many."""
+    """Microseconds of the server's time for each call."""
     before = cpu_seconds(client)
     for _ in range(times):
         work()

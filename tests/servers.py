@@ -159,7 +159,7 @@ class LocalServer(Server):
             self.url = f"redis://{HOST}:{self.port}/{DATABASE}"
             try:
                 self._launch()
-            except StartError:  # somebody else may have taken the port meanwhile
+            except StartError:  # another process may have taken the port
                 self.kill()
                 if attempt == 4:
                     raise
@@ -202,7 +202,7 @@ class LocalServer(Server):
     def _answers(self) -> bool:
         with contextlib.closing(self.client(socket_timeout=1, retry=None)) as client:
             info: dict[str, Any] = client.info("server")
-        return info["process_id"] == self.pid  # and not somebody else on this port
+        return info["process_id"] == self.pid  # and not another server on this port
 
     def kill(self) -> None:
         if self.process:
@@ -288,7 +288,7 @@ class ContainerServer(Server):
 
 
 class ExternalServer(Server):
-    """The server that somebody named: it is used, never stopped and never emptied."""
+    """The server named by the environment: it is never stopped and never emptied."""
 
     def __init__(self, url: str) -> None:
         self.flavour = "external"
@@ -415,7 +415,7 @@ def version_of(path: Path) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody has, below those the system gives to outgoing connections.
+    """A free port, below those that the system gives to outgoing connections.
 
     A client that keeps trying a port from that range while its server is down may be given
     the very port to connect *from*: it then talks to itself, and the server cannot return.

@@ -1,4 +1,4 @@
-"""The embedded store: it comes up, is nobody else's, and leaves nothing behind."""
+"""The embedded store: it starts, belongs to this process alone, and leaves nothing behind."""
 
 import os
 import signal

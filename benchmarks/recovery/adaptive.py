@@ -55,7 +55,7 @@ class Cubic:
         self._until_most = 0.0
 
     def after_success(self, at: float) -> float:
-        """The rate so long after the last error."""
+        """The rate at a time after the last error."""
         return SCALE * (at - self._failed_at - self._until_most) ** 3 + self._most
 
     def after_error(self, rate: float, at: float) -> float:
@@ -87,7 +87,7 @@ class Clocker:
 
 
 class Bucket:
-    """Tokens at a rate that changes; whoever finds too few waits for them."""
+    """Tokens at a rate that changes; a caller that finds too few waits for them."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate

@@ -10,7 +10,7 @@ from benchmarks.recovery.report import Row
 from benchmarks.recovery.shapes import shape_named
 
 MISSING = "matplotlib is not installed: no picture was drawn"
-# Calls beyond so many times the allowance are cut off: they would flatten all the rest.
+# Calls above this multiple of the allowance are cut off: they would flatten all the rest.
 HIGHEST = 4.0
 WIDTH, HEIGHT = 2.7, 1.7
 SMALL = ("token-bucket", ("none", "plain", "pace"))

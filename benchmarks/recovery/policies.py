@@ -40,7 +40,7 @@ class BreakerGate:
 
 
 def breaker_of(place: Place, recovery: str) -> Breaker:
-    """The breaker of a fleet; its workers and whoever watches them must declare the same."""
+    """The breaker of a fleet; its workers and the benchmark itself must declare the same options."""
     return Breaker(place.name, url=place.url, recovery=recovery, cooldown=place.cooldown)
 
 

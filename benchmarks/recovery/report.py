@@ -13,8 +13,10 @@ from benchmarks.recovery.score import Score, allowance, score
 from benchmarks.recovery.shapes import shape_named
 
 LEAST_GOODPUT = 0.95
-# Below this allowance a share says little; there it is one lost call in so many seconds.
-FEW, FEW_EVERY = 10.0, 10.0
+# Calls per second: below this allowance a share says little.
+FEW = 10.0
+# Seconds: below that allowance one lost call in this time is allowed.
+FEW_EVERY = 10.0
 LONGEST_BACK = 15.0
 # Two runs of the same policy differ by as much.
 NOISE_GOODPUT, NOISE_WASTE = 0.01, 0.002

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from benchmarks.recovery.upstreams import Shape
 
-# So long without a call is a stop, so long without an admitted one a pause.
+# Seconds without a call that make a stop, and seconds without an admitted call that make a pause.
 GAP = 0.25
 # The first pause begins within this after the first 429, or there was none.
 SOON = 2.0

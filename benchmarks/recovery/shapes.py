@@ -39,14 +39,14 @@ EXCESS_WASTE = 0.02
 
 
 def shapes(rate: float = RATE, duration: float = DURATION) -> tuple[Shape, ...]:
-    """All upstreams, of so many calls per second, for a run of so many seconds."""
+    """All upstreams, for a rate in calls per second and a run in seconds."""
     bucket, steady = partial(TokenBucket, rate), steadily(rate)
     return (
         Shape("token-bucket", "tokens at a steady rate, kept for 1 s", bucket, steady),
         *_windows(rate, duration),
         Shape(
             "concurrency-cap",
-            "so many calls at a time; Retry-After 1",
+            "a number of calls at the same time; Retry-After 1",
             partial(ConcurrencyCap, max(1, round(rate * WORK)), 1.0),
             steady,
         ),

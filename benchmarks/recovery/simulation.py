@@ -162,7 +162,7 @@ class Known:
         return self.view.notify(wake)
 
     def wait_for_change(self, serial: int, seconds: float) -> None:
-        """See Watching; nobody blocks here."""
+        """See Watching; nothing blocks here."""
         raise NotImplementedError
 
 

@@ -14,7 +14,7 @@ class Limiter(Protocol):
     """Says of each call whether it is let through."""
 
     def take(self, now: float, tokens: float) -> float:
-        """Let a call of so many tokens through: 0.0, or seconds until it is worth trying again."""
+        """Admit a call that costs `tokens`: 0.0, or seconds until it is worth trying again."""
 
     def finish(self, now: float) -> None:
         """A call that was let through has been answered."""
@@ -37,7 +37,7 @@ class TokenBucket:
         return (1.0 - self._level) / self._rate if self._rate > 0 else math.inf
 
     def spend(self, now: float) -> None:
-        """Take one of what is yet to come in, if there is none."""
+        """Take a token, in advance if the bucket is empty."""
         self._refill(now)
         self._level -= 1.0
 
@@ -56,7 +56,7 @@ class TokenBucket:
 
 
 class FixedWindow:
-    """So many calls in each window, which begin at whole multiples of its length."""
+    """A number of calls in each window; windows begin at whole multiples of their length."""
 
     def __init__(self, calls: int, seconds: float) -> None:
         self._calls, self._seconds = calls, seconds
@@ -77,7 +77,7 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """So many calls in the window that ends now."""
+    """A number of calls in the window that ends now."""
 
     def __init__(self, calls: int, seconds: float) -> None:
         self._calls, self._seconds = calls, seconds
@@ -97,7 +97,7 @@ class SlidingWindow:
 
 
 class ConcurrencyCap:
-    """So many calls at a time."""
+    """A number of calls at the same time."""
 
     def __init__(self, calls: int, hint: float) -> None:
         self._calls, self._hint, self._running = calls, hint, 0
@@ -160,7 +160,7 @@ class Changing:
 
 
 class Shared:
-    """A bucket of which another tenant takes a steady share before anybody else."""
+    """A bucket from which another tenant takes a steady share first."""
 
     def __init__(self, rate: float, others: float) -> None:
         self._bucket = TokenBucket(rate)

@@ -16,7 +16,7 @@ def shape(allowed: Callable[[float], float] = STEADY, back_at: float | None = No
 
 
 def calls(since: float, until: float, rate: float, *, admitted: bool = True) -> list[Logged]:
-    """So many calls per second, the first at `since`, none at `until`."""
+    """`rate` calls per second, the first at `since`, none at `until`."""
     count = round((until - since) * rate)
     return [Logged(since + number / rate, 1000.0, admitted) for number in range(count)]
 

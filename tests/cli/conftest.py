@@ -43,7 +43,7 @@ class Run(Protocol):
 
 @pytest.fixture
 def run(url: str, prefix: str) -> Run:
-    """Run the command here; an exception that nobody caught fails the test."""
+    """Run the command here; an uncaught exception fails the test."""
 
     def invoke(*words: str, url: str | None = url) -> Result:
         options = [] if url is None else ["--url", url]

@@ -26,7 +26,7 @@ def history(make, client):
 
 
 def await_next_millisecond(client):
-    """Within one, nobody can tell which of two breakers was first."""
+    """Within one millisecond the order of two breakers is not defined."""
     began = milliseconds(client)
     while milliseconds(client) == began:
         pass

@@ -23,7 +23,7 @@ def pace_of(client: redis.Redis, name: str) -> dict[str, float]:
 
 
 def set_pace(client: redis.Redis, name: str, rate: float, **given: float) -> None:
-    """From now on so many jobs per second, which does not rise; the next may go at once."""
+    """Set a pace in jobs per second that does not rise; the next job may start at once."""
     now = store_now(client)
     steady = {"top": rate, "low": rate, "rise": 1e12, "told": rate, "misses": 0}
     fresh = {"slot": now, "began": now, "calm_from": now, "quiet_from": now}

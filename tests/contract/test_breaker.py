@@ -493,7 +493,7 @@ def test_an_operator_can_pause_in_shadow(make):
     assert make(mode="shadow").pause().is_paused
 
 
-# -- what is told
+# -- transitions and alerts
 
 
 def test_the_trip_is_in_the_history_with_its_evidence(make):

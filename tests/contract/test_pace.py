@@ -279,7 +279,7 @@ def test_a_calm_fleet_closes_when_the_next_job_comes(recovering, client, name):
 # -- called back
 
 
-# Nobody can call back who is not pushed to.
+# A worker without push cannot be called back.
 pushed = pytest.mark.parametrize("face", ["sync pushed", "async pushed"], indirect=True)
 
 
@@ -407,7 +407,7 @@ def test_a_kept_slot_is_called_back(recovering, other):
 
 
 class Raced(deque):
-    """Another thread takes what is in it as soon as somebody has looked."""
+    """Another thread takes the slot between the look and the use."""
 
     def __bool__(self):
         self.clear()

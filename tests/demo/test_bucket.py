@@ -19,7 +19,7 @@ def clock():
 
 
 def taken(bucket: TokenBucket, calls: int) -> int:
-    """How many of so many calls at once are let through."""
+    """How many of `calls` calls at once are admitted."""
     return [bucket.take() for _ in range(calls)].count(0)
 
 

@@ -47,7 +47,7 @@ class Proxy:
         self.kill_all()
 
     def drop_reply(self, request: bytes, times: int = 1, how: str = "reset") -> None:
-        """Lose the replies to the next so many requests with these bytes, once executed.
+        """Lose the replies to the next `count` requests with these bytes, after they were executed.
 
         Afterwards the connection is "reset", or stays open and "silent".
         """
@@ -55,7 +55,7 @@ class Proxy:
             self._drops += [(request, how)] * times
 
     def freeze(self) -> None:
-        """Pass nothing on, either way, and let nobody know: a half-open connection."""
+        """Pass nothing on in either direction, without closing: a half-open connection."""
         with self._lock:
             self._is_frozen = True
 

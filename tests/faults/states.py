@@ -9,9 +9,9 @@ import redis
 from tests.contract.waiting import eventually
 from tests.servers import HOST, LocalServer
 
-# Keys that make loading last until it is told to hurry.
+# Keys that make loading last until the test ends it.
 BALLAST = 1000
-# Whoever loads looks up every so many bytes.
+# A loading server answers commands each time it has loaded this many bytes.
 EAGER = ("--loading-process-events-interval-bytes", "1024")
 
 

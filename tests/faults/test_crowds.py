@@ -1,4 +1,4 @@
-"""Threads, tasks and forks: nobody gets another's answer, and every error counts once."""
+"""Threads, tasks and forks: each gets its own replies, and every error counts once."""
 
 import asyncio
 import multiprocessing
@@ -56,7 +56,7 @@ def test_threads_trip_once(url, name, caplog):
 
 
 def test_a_crowd_before_a_far_store_is_no_outage(proxy, name, told):
-    """Whoever waits for one of the few connections has not met a dead store."""
+    """A thread that waits for one of the few connections has not met a dead store."""
     proxy.delay = 0.02
     with Breaker(name, url=proxy.url, threshold=1000, push=False) as breaker:
         in_threads(24, breaker.record_rate_limit_error)

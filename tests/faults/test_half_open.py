@@ -95,7 +95,7 @@ def test_nobody_lets_the_worker_in_again_and_it_goes_by_itself(proxy, breaker, o
 
 
 def test_one_slow_answer_is_a_short_outage(proxy, breaker, other, told):
-    """The subscription is well all the time: somebody must find out that the rest is, too."""
+    """The subscription is well all the time: a worker must find out that commands work again."""
     proxy.drop_reply(b"EVALSHA", how="silent")
     breaker.record_rate_limit_error()
     eventually(lambda: told() == (1, 1))

@@ -174,7 +174,7 @@ def test_an_answer_that_stays_away_is_not_counted_twice(make, proxy, how):
     with pytest.raises(StoreUnavailable):
         breaker.record_rate_limit_error(error_id="job 7")
     assert breaker.status().rate_limit_errors == 1
-    # Whoever tells it again is told that it is known.
+    # A repeated report gets the reply that it is a duplicate.
     again = breaker.record_rate_limit_error(error_id="job 7")
     assert (again.duplicate, again.rate_limit_errors) == (True, 1)
 

@@ -72,7 +72,7 @@ def test_a_store_that_only_reads_is_one_outage_however_long(
         with STATES[state](server):
             for _ in range(3):
                 limit(breaker)
-                breaker._store._outage._ask_again = 0.0  # time goes by
+                breaker._store._outage._ask_again = 0.0  # as if the time had passed
                 breaker.status()
                 breaker.wait(timeout=0)
             assert breaker.is_paused()

@@ -1,4 +1,4 @@
-"""A configuration error is loud: nobody guesses on, and nobody waits for it to pass."""
+"""A configuration error is raised: no worker guesses, and none waits for it to pass."""
 
 import contextlib
 

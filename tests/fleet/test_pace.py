@@ -60,7 +60,7 @@ def do_jobs(breaker, log, stop):
 def run_fleet(breaker, url, client, rate, jobs):
     """Run until this many jobs are done; returns start, who did when, and the commands sent.
 
-    The recovery begins when all workers are up: one that nobody uses for ten seconds closes.
+    The recovery begins when all workers are up: an unused recovery closes after ten seconds.
     """
     barrier, log, stop = SPAWN.Barrier(PROCESSES + 1), SPAWN.Queue(), SPAWN.Event()
     workers = [

@@ -31,7 +31,7 @@ def sockets_to(port):
 
 
 def make_useless(numbers):
-    """Whoever uses one of them from now on fails."""
+    """Any use of one of them fails from now on."""
     for number in numbers:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, number)
@@ -46,7 +46,7 @@ def work(breaker, inherited, send):
             pass
     eventually(breaker._watch.is_quiet)
     send.send("listens")
-    eventually(breaker._watch.paused_left)  # asks nobody
+    eventually(breaker._watch.paused_left)  # from memory
     send.send((breaker.is_paused(), failures(), breaker._store._outage.number))
 
 

@@ -134,7 +134,7 @@ def test_a_pause_that_ends_by_itself_is_told_at_that_moment(url, name, client):
         scripts = ran(client, "evalsha", "eval")
         eventually(lambda: len(heard) == 3)
         assert [state for _, state in heard] == ["closed", "forced-open", "closed"]
-        # Nobody else asks: the end is found because this process asks once, when it is over.
+        # No other process asks: this one notices the end because it asks once when the pause is over.
         assert ran(client, "evalsha", "eval") - scripts == 1
         assert hears._watch.runs()
 

@@ -122,7 +122,7 @@ def test_a_shadow_trip_says_that_nothing_is_paused(url, name):
 
 
 def test_an_sdk_that_cannot_be_imported_breaks_no_job(url, name, tmp_path, monkeypatch, caplog):
-    """It looks for other packages in passing, and what they do then is anybody's guess."""
+    """It imports other packages, which may fail in any way."""
     (tmp_path / "sentry_sdk.py").write_text("raise RuntimeError('broken')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sentry_sdk", raising=False)

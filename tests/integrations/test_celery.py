@@ -1,4 +1,4 @@
-"""Celery: what an application is told at its start; the fleets are in the contract."""
+"""Celery: errors at an application's start; the fleets are in the contract."""
 
 import contextlib
 import os

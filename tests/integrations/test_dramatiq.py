@@ -1,4 +1,4 @@
-"""Dramatiq: what a broker is told at its start; the fleets are in the contract."""
+"""Dramatiq: errors at a broker's start; the fleets are in the contract."""
 
 import os
 import subprocess

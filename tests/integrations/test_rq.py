@@ -297,7 +297,7 @@ def test_a_job_goes_back_also_if_the_store_cannot_be_asked(
 
 
 class Permit:
-    """Notes what it is told."""
+    """Notes the calls that it gets."""
 
     def __init__(self) -> None:
         self.reports: list = []

@@ -16,7 +16,7 @@ from tests.metrics.scraped import scrape, series, value
 
 
 def told(metric, **labels):
-    """What is told now; None if there is no such series."""
+    """The value that is exported now, or None without such a series."""
     return series(scrape(WorkerCollector())).get((metric, frozenset(labels.items())))
 
 

@@ -31,7 +31,7 @@ class Fleet:
         return self.ask("success", successes=1)
 
     def round(self, successes):
-        """So many successes, and an error that ends no run of them."""
+        """A number of successes, and an error that ends no run of them."""
         self.success()
         return self.error(successes - 1)
 

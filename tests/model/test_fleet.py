@@ -10,7 +10,7 @@ from tests.model.fleet import Fleet, jobs
 
 
 class Bucket:
-    """An upstream: so many calls per second, and a burst of so many."""
+    """An upstream with a rate of calls per second and a burst."""
 
     def __init__(self, fleet, rate, burst):
         self._fleet, self._rate, self._burst = fleet, rate, burst
@@ -111,7 +111,7 @@ def test_a_pace_that_doubles_is_told_as_often_as_it_doubles():
     pace.top, pace.low, pace.rise = 200.0, 2.0, 10_000.0
     of_kinds(fleet, [PATIENT] * 40)
     fleet.run(9)
-    # 2 to 200 is between six and seven doublings; it is looked at when somebody asks.
+    # 2 to 200 is between six and seven doublings; it is evaluated when a worker asks.
     assert 2 <= len(fleet.news) <= 7
 
 

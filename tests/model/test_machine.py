@@ -263,7 +263,7 @@ class Histories(Twins):
 
     @rule()
     def resumes_by_itself(self):
-        """Nobody does anything for the longest pause: the queue is open."""
+        """No script runs for the length of the longest pause: the queue runs again."""
         self.now += 20_001
         view = self.both("snapshot", "w1")
         is_forced = view.get("order") == "paused" and "order_left_ms" not in view

@@ -214,7 +214,7 @@ class Pushes(RuleBasedStateMachine):
 
     @rule()
     def calm_comes_back(self):
-        """Once nobody makes errors any more, jobs cost nothing again."""
+        """When no more errors come, jobs cost no command again."""
         self.ask("reset", reason="")
         for process, view in enumerate(self.views):
             self.deliver(process)

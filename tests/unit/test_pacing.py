@@ -349,7 +349,7 @@ def test_an_error_long_after_the_last_job_never_speeds_up():
 
 
 def test_jobs_that_all_came_at_first_are_no_pace():
-    """Nobody came after them, which nothing has noted yet when the error comes."""
+    """No job used the slots after them, and no script has noted that when the error arrives."""
     pace = steady(given=20.0)
     pace.cut(NOW + 10_000, 0.0)
     assert pace.top <= 2 * 20 / 10
