@@ -143,10 +143,10 @@ class AsyncBreaker(Face[AsyncStore]):
             return await self._run(self._plans.wait(timeout))
 
     async def acquire(self, timeout: float | None = None) -> AsyncPermit:
-        """Wait for leave to run one job.
+        """Wait for a permit to run one job.
 
         Raises:
-            BreakerOpen: none within `timeout` seconds; 0 never waits.
+            BreakerOpen: no permit within `timeout` seconds; 0 never waits.
         """
         grant = self._known_grant(timeout)
         if grant is None:
@@ -154,10 +154,10 @@ class AsyncBreaker(Face[AsyncStore]):
         return AsyncPermit(self, grant)
 
     def permit(self, text: str) -> AsyncPermit:
-        """The permit that `permit.export()` wrote, perhaps in another process. Asks nothing.
+        """Read a permit that `permit.export()` wrote, perhaps in another process. Sends no command.
 
         Raises:
-            ConfigurationError: it is not one.
+            ConfigurationError: the text is not a permit.
         """
         return AsyncPermit(self, self._imported(text))
 
@@ -291,7 +291,7 @@ class AsyncBreaker(Face[AsyncStore]):
         return await self._run(self._plans.order("disable", reason, by))
 
     async def enable(self, by: str = "", reason: str = "") -> Status:
-        """Put a disabled breaker back on guard."""
+        """Re-enable a disabled breaker."""
         return await self._run(self._plans.order("enable", reason, by))
 
     async def configure(self, changes: Mapping[str, Any], by: str = "") -> Status:

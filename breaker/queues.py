@@ -1,4 +1,4 @@
-"""The four functions for those who think in queue names. `breaker.aio` has them awaited."""
+"""Module-level functions by queue name. `breaker.aio` has the async versions."""
 
 from breaker.defaults import Defaults
 from breaker.model import Status

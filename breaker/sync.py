@@ -142,10 +142,10 @@ class Breaker(Face[SyncStore]):
             return self._run(self._plans.wait(timeout))
 
     def acquire(self, timeout: float | None = None) -> Permit:
-        """Wait for leave to run one job.
+        """Wait for a permit to run one job.
 
         Raises:
-            BreakerOpen: none within `timeout` seconds; 0 never waits.
+            BreakerOpen: no permit within `timeout` seconds; 0 never waits.
         """
         grant = self._known_grant(timeout)
         if grant is None:
@@ -153,10 +153,10 @@ class Breaker(Face[SyncStore]):
         return Permit(self, grant)
 
     def permit(self, text: str) -> Permit:
-        """The permit that `permit.export()` wrote, perhaps in another process. Asks nothing.
+        """Read a permit that `permit.export()` wrote, perhaps in another process. Sends no command.
 
         Raises:
-            ConfigurationError: it is not one.
+            ConfigurationError: the text is not a permit.
         """
         return Permit(self, self._imported(text))
 
@@ -288,7 +288,7 @@ class Breaker(Face[SyncStore]):
         return self._run(self._plans.order("disable", reason, by))
 
     def enable(self, by: str = "", reason: str = "") -> Status:
-        """Put a disabled breaker back on guard."""
+        """Re-enable a disabled breaker."""
         return self._run(self._plans.order("enable", reason, by))
 
     def configure(self, changes: Mapping[str, Any], by: str = "") -> Status:

@@ -106,17 +106,17 @@ EVENTS: Mapping[str, Event] = {
         is_order=True,
     ),
     "reset": Event(
-        "an operator started afresh",
+        "an operator reset the breaker: closed, enabled, nothing counted",
         _to(CLOSED, before=_ANY),
         is_order=True,
     ),
     "disabled": Event(
-        "an operator lets the queue run whatever the upstream says",
+        "an operator disabled the breaker: errors count, and nothing pauses",
         _to(DISABLED, before=_ANY),
         is_order=True,
     ),
     "enabled": Event(
-        "an operator put the breaker back on guard",
+        "an operator re-enabled the breaker",
         frozenset({(DISABLED, CLOSED), (FORCED_OPEN, FORCED_OPEN)}),
         is_order=True,
     ),

@@ -1,4 +1,4 @@
--- disable: an operator lets the queue run whatever the upstream says; errors still count.
+-- disable: an operator disables the breaker: it never pauses the queue. Errors still count.
 -- KEYS  failures pause state events seen
 -- ARGV  token channel who declares reason
 -- reply changed transitions + the view of snapshot

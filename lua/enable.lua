@@ -1,4 +1,4 @@
--- enable: an operator puts a disabled breaker back on guard. A pause over it goes on.
+-- enable: an operator re-enables a disabled breaker. A pause over it goes on.
 -- KEYS  failures pause state events seen
 -- ARGV  token channel who declares reason
 -- reply changed transitions + the view of snapshot

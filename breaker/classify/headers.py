@@ -84,7 +84,7 @@ def _tightness(window: Allowance) -> tuple[float, float]:
 
 def _decided(window: Allowance, unit: Unit) -> Allowance | None:
     if unit == "other":
-        # A place among concurrent calls, say: it comes free as a call ends, not as time passes.
+        # For example a limit on concurrent calls, which frees up when a call ends and not with time.
         return None
     if unit == "amount":
         # Tokens and bytes do not say how many calls they are good for, for calls differ in
@@ -222,7 +222,7 @@ def _around(found: dict[str, str], name: str, now: float) -> Allowance | None:
         return None
     names = [name.replace("remaining", "reset-after"), name.replace("remaining", "reset")]
     if remaining == 0:
-        # Together tells when calls pass again once, whatever it is that ran out.
+        # x-ratelimit-reset (Together AI) says when calls are allowed again, whichever limit ran out.
         names.append("x-ratelimit-reset")
     waits = (seconds(found.get(each), now) for each in names)
     resets_in = next((wait for wait in waits if wait is not None), None)

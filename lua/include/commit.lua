@@ -42,8 +42,8 @@ local function push(b)
   end
 end
 
--- A pause must not fail for want of a history or a listener, so events and the push may be lost;
--- the reply says so.
+-- Writing the event and publishing the change may fail without failing the script: pausing matters
+-- more. The reply reports it.
 local function announce(b)
   for _, step in ipairs(b.steps) do
     write_event(b, step)

@@ -74,7 +74,7 @@ local function hold_back(b, event, more)
   go_paced(b, event, more)
 end
 
--- From here on a rate is written as 1000.
+-- Rates from here on are written without decimals.
 C.FOUR_DIGITS = 999.5
 
 -- Three digits tell a person enough; %g alone would say 1.2e+03.
