@@ -1,8 +1,7 @@
 """Everything a breaker is made from, checked at the door, all problems in one error."""
 
 import os
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from breaker.errors import ConfigurationError
 from breaker.protocol.keys import Keys
 from breaker.settings import Options, Settings, name_problems
 from breaker.store.fallback import POLICIES
-from breaker.store.target import DEFAULT_URL, Target
+from breaker.store.target import Target, find_target, this_worker
 
 
 class Given(Options, RuleOptions, total=False):
@@ -81,30 +80,3 @@ def configured(
         on_store_failure,
         rules,
     )
-
-
-def find_target(url: str | None, redis: Any) -> Target:
-    """Where the store is: the URL or client given, else BREAKER_URL, else the local server."""
-    problems = list(_both_given(url, redis))
-    if problems:
-        raise ConfigurationError(problems)
-    if redis is not None:
-        return Target.of_client(redis)
-    if url is not None:
-        return Target.of_url(url)
-    try:
-        return Target.of_url(os.environ.get("BREAKER_URL") or DEFAULT_URL)
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            [f"BREAKER_URL: {problem}" for problem in error.problems]
-        ) from None
-
-
-def _both_given(url: str | None, redis: Any) -> Iterator[str]:
-    if url is not None and redis is not None:
-        yield "give url or redis, not both"
-
-
-def this_worker() -> str:
-    """The default name of a worker: host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -7,13 +7,13 @@ from time import monotonic
 from typing import Any
 
 from breaker.alerts import tell
-from breaker.config import find_target, this_worker
 from breaker.errors import ConfigurationError, StoreError, StoreUnavailable
 from breaker.model import Status
 from breaker.protocol.asking import Asker, registered, unlisted
 from breaker.protocol.keys import PREFIX, Keys, registry
 from breaker.settings import Settings, name_problems
 from breaker.store.run_many import BatchStore
+from breaker.store.target import find_target, this_worker
 
 
 class Fleet:

@@ -1,5 +1,7 @@
 """Where the store is: a URL or a client's connection data, read and checked."""
 
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -99,6 +101,22 @@ class Target:
         return f"{scheme}://{where}/{self.database}"
 
 
+def find_target(url: str | None, redis: Any) -> Target:
+    """Where the store is: the URL or client given, else BREAKER_URL, else the local server."""
+    if url is not None and redis is not None:
+        raise ConfigurationError(["give url or redis, not both"])
+    if redis is not None:
+        return Target.of_client(redis)
+    if url is not None:
+        return Target.of_url(url)
+    try:
+        return Target.of_url(os.environ.get("BREAKER_URL") or DEFAULT_URL)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            [f"BREAKER_URL: {problem}" for problem in error.problems]
+        ) from None
+
+
 def url_problems(url: object) -> Iterator[str]:
     """Yield what is wrong with a store's URL, one line each."""
     expected = "it must look like redis://[user:password@]host[:port][/database]"
@@ -123,3 +141,8 @@ def without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     scheme, slashes, user = head.partition("://")
     return f"{scheme}{slashes}{user.partition(':')[0]}:***@{tail}" if at else url
+
+
+def this_worker() -> str:
+    """The default name of a worker: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -73,6 +73,16 @@ def test_the_help_needs_neither_store_nor_terminal():
         assert f" {heavy}\n" not in done.stderr
 
 
+def test_status_brings_no_rules_and_no_push(url, prefix):
+    code = "import sys; from breaker.cli import main; sys.argv = ['breaker', *sys.argv[1:]]; main()"
+    options = ("--url", url, "--prefix", prefix)
+    done = python("-X", "importtime", "-c", code, *options, "status")
+    assert done.returncode == 0
+    assert " breaker.fleet" in done.stderr
+    for heavy in ("machine", "pacing", "classify", "push", "protocol.plans", "aio"):
+        assert f" breaker.{heavy}\n" not in done.stderr
+
+
 def test_no_command_is_the_help(run):
     assert run().stdout == run("--help").stdout
 
