@@ -102,13 +102,13 @@ def describe(step: Transition, how: str) -> str:
     by = f" by {step.by}" if step.by else ""
     match step.event:
         case "tripped":
-            return f"TRIPPED{by}: {step.reason}. Paused {step.pause:g} s, until {until(step)}"
+            return f"TRIPPED{by}: {step.reason}. Paused {step.pause:.3g} s, until {until(step)}"
         case "extended":
             return f"paused for longer: {step.reason}, until {until(step)}"
         case "half-open":
             return f"half-open: the pause is over, {GOES_ON.get(how, '')}"
         case "cut":
-            pause = f". Paused {step.pause:g} s, until {until(step)}" if step.pause else ""
+            pause = f". Paused {step.pause:.3g} s, until {until(step)}" if step.pause else ""
             return f"a 429{by}: {step.reason}{pause}"
         case "closed" | "paced":
             return f"{step.event.upper()}{by}: {step.reason}; {STARTS[step.event]}"
