@@ -186,7 +186,7 @@ class AsyncBreaker(Face[AsyncStore]):
         put_back: Callable[[J], Awaitable[object]],
         on_error: Callable[[J, Exception], Awaitable[object]] | None = None,
     ) -> None:
-        """Take jobs from a queue and do them, until there is none; a rate limited job goes back.
+        """Take jobs from a queue and do them until it is empty; a rate limited job goes back.
 
         Args:
             take: returns the next job, or None to end the loop. It is called only while the queue

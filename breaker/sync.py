@@ -185,7 +185,7 @@ class Breaker(Face[SyncStore]):
         put_back: Callable[[J], object],
         on_error: Callable[[J, Exception], object] | None = None,
     ) -> None:
-        """Take jobs from a queue and do them, until there is none; a rate limited job goes back.
+        """Take jobs from a queue and do them until it is empty; a rate limited job goes back.
 
         Args:
             take: returns the next job, or None to end the loop. It is called only while the queue

@@ -28,8 +28,12 @@ def test_it_runs(block: Block, run) -> None:
     assert ended.returncode == 0, f"{block.page}:{block.line}\n{block.code}\n{ended.stderr}"
 
 
-def test_the_loop_of_the_readme_loses_no_job_to_429s(run, name, url) -> None:
-    loop = next(block for block in BLOCKS if block.page == "README.md")
+@pytest.mark.parametrize(
+    "loop",
+    [block for block in BLOCKS if "jobs = deque" in block.code],
+    ids=lambda block: f"{block.page}:{block.line}",
+)
+def test_no_loop_loses_a_job_to_429s(loop: Block, run, name, url) -> None:
     ended = run(loop, REFUSING)
     assert ended.returncode == 0, ended.stderr
     assert sorted(ended.stdout.split("\n")) == ["", "done job-1", "done job-2", "done job-3"]
