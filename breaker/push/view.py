@@ -14,8 +14,10 @@ from breaker.model import Grant
 from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Reply, Snapshot
 
-# After this many seconds without a pushed error, the store is asked whether the count is 0 again.
-CALM = 2.0
+# Between CALM_FROM and CALM seconds after the last pushed error, the store is asked whether the
+# count is 0 again: at a random moment, for all of a fleet heard of the error at once.
+CALM_FROM = 1.4
+CALM = 2.4
 # Seconds until the whole state is read anyway, for a flush, an eviction and an edit by hand are
 # not pushed. The half of it is random, so that a fleet does not ask at one moment.
 PROOF_EVERY = 30.0
@@ -332,8 +334,10 @@ class View:
             return math.inf
         untold = cast("Snapshot", told).get("untold_for_ms")
         if untold is not None:
-            return now + max(CALM, untold / 1000)
-        return math.inf if told["count"] > 0 else min(self._calm_from, now + CALM)
+            return now + max(_calm_in(), untold / 1000)
+        if told["count"] > 0:
+            return math.inf
+        return self._calm_from if self._calm_from != math.inf else now + _calm_in()
 
     def _set_due(self, now: float) -> None:
         self.alarm = math.inf
@@ -346,6 +350,10 @@ class View:
             self._proof_at,
             self.alarm,
         )
+
+
+def _calm_in() -> float:
+    return random.uniform(CALM_FROM, CALM)  # noqa: S311 - jitter
 
 
 def _proof_in() -> float:
