@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from breaker.errors import (
         BreakerError,
         BreakerOpen,
+        BreakerStopped,
         ConfigurationError,
         StoreError,
         StoreRefused,
@@ -35,6 +36,7 @@ __all__ = [
     "Breaker",
     "BreakerError",
     "BreakerOpen",
+    "BreakerStopped",
     "ConfigurationError",
     "Evidence",
     "Permit",
@@ -62,6 +64,7 @@ _HOMES = {
     "breaker.errors": (
         "BreakerError",
         "BreakerOpen",
+        "BreakerStopped",
         "ConfigurationError",
         "StoreError",
         "StoreRefused",

@@ -1,14 +1,14 @@
 """AsyncBreaker: the face for asyncio, and the functions of `breaker.queues`, awaited."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from breaker import running
 from breaker.classify import Kind, RateLimit
+from breaker.decorate import awaited
 from breaker.defaults import Defaults
-from breaker.errors import BreakerOpen, StoreError
+from breaker.errors import BreakerError, BreakerOpen
 from breaker.face import Face, FaceGuard, FacePermit, Plan, goes_back
 from breaker.model import Grant, Status, Transition
 from breaker.running import HOOKED, Place
@@ -77,7 +77,7 @@ class AsyncPermit(FacePermit["AsyncBreaker"]):
         try:
             if plan := self._result(limited, error, error_id):
                 self._status = await self._breaker._run(plan)  # noqa: SLF001 - one class in two
-        except StoreError as failure:
+        except Exception as failure:  # noqa: BLE001 - nothing of ours takes the job's place
             self._was_not_reported(failure)
         return limited
 
@@ -88,13 +88,20 @@ class AsyncGuard(FaceGuard["AsyncBreaker"], AsyncPermit):
     __slots__ = ()
 
     async def __aenter__(self) -> AsyncPermit:
+        if self._is_entered:
+            raise self._entered_twice()
+        self._is_entered = True
         breaker = self._breaker
         watch = breaker._watch  # noqa: SLF001 - one class in two
         grant = watch.grant() if watch is not None and self._timeout is None else None
         self._place = None
         if grant is None:
             outer = running.find(breaker.identity)
-            grant = await breaker._asked_grant(self._timeout, outer)  # noqa: SLF001 - one class in two
+            try:
+                grant = await breaker._asked_grant(self._timeout, outer)  # noqa: SLF001 - one class in two
+            except BaseException:
+                self._is_entered = False
+                raise
             self._place = running.begin(self, is_inner=outer is not None)
         elif HOOKED:
             self._place = running.begin(self)
@@ -109,6 +116,7 @@ class AsyncGuard(FaceGuard["AsyncBreaker"], AsyncPermit):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_entered = False
         if self._place is not None:
             running.end(self._place)
         watch = self._breaker._watch  # noqa: SLF001 - one class in two
@@ -223,14 +231,13 @@ class AsyncBreaker(Face[AsyncStore]):
             else:
                 await permit.report()
 
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-        """Guard every call of an async function."""
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Guard every call of an async function, or an async generator for as long as it runs.
 
-        @wraps(function)
-        async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            async with self.guard():
-                return await function(*args, **kwargs)
-
+        Raises:
+            ConfigurationError: it is a function of another kind.
+        """
+        guarded: Callable[P, R] = awaited(self.guard, function)
         return guarded
 
     async def record_rate_limit_error(
@@ -311,14 +318,21 @@ class AsyncBreaker(Face[AsyncStore]):
         await self._store.close()
 
     async def __aenter__(self) -> Self:
-        return self
+        return self._enter()
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
     async def _asked_grant(self, timeout: float | None, outer: Place | None = None) -> Grant:
-        with self._worker.waiting():
-            return await self._run(self._leave_to_run(timeout, outer))
+        try:
+            with self._worker.waiting():
+                return await self._run(self._leave_to_run(timeout, outer))
+        except BreakerError:
+            raise
+        except BaseException:  # interrupted, while the store may have given a lease
+            if self._plans.line.lost:
+                self._store.give_up(self._plans.hand_in())
+            raise
 
     async def _run(self, plan: Plan[T]) -> T:
         return await self._store.run(plan)

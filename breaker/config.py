@@ -10,7 +10,7 @@ from breaker.errors import ConfigurationError
 from breaker.protocol.keys import Keys
 from breaker.settings import Options, Settings, name_problems
 from breaker.store.fallback import POLICIES
-from breaker.store.target import Target, find_target, this_worker
+from breaker.store.target import Target, find_target
 
 
 class Given(Options, RuleOptions, total=False):
@@ -22,7 +22,7 @@ class Config:
     """What a breaker is made from."""
 
     keys: Keys
-    worker: str
+    worker: str | None
     settings: Settings
     target: Target
     on_store_failure: str
@@ -74,7 +74,7 @@ def configured(
         raise ConfigurationError(problems)
     return Config(
         Keys(prefix, str(name)),
-        worker or this_worker(),
+        worker,
         settings,
         target,
         on_store_failure,

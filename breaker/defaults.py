@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, Unpack
 
 from breaker.config import Given, configured
+from breaker.errors import ConfigurationError
 from breaker.protocol.keys import PREFIX
 
 B = TypeVar("B")
@@ -38,7 +39,12 @@ def configure(
         "worker": worker,
         "on_store_failure": on_store_failure,
     }
-    configured("any", **given, options=options)
+    try:
+        configured("any", **given, options=options)
+    except ConfigurationError as error:
+        problems = error.problems
+        del error, given, url, redis  # tools that show local variables would show the password
+        raise ConfigurationError(problems) from None
     _given = {**given, "push": push, **options}
     _generation += 1
 

@@ -3,6 +3,7 @@
 BreakerError
 ├── ConfigurationError (also a ValueError)   invalid arguments or options; every problem in one message
 ├── BreakerOpen                              no permit within the timeout
+├── BreakerStopped                           close() was called
 └── StoreError                               the store failed or refused
     ├── StoreUnavailable                     an outage; may recover by itself
     └── StoreRefused                         password, permission, wrong type, too old: needs an operator
@@ -52,6 +53,13 @@ class BreakerOpen(BreakerError):  # noqa: N818 - the public name, a state and no
 
 def _rebuild_open(name: str, retry_after: float | None, epoch: int, state: str) -> BreakerOpen:
     return BreakerOpen(name, retry_after=retry_after, epoch=epoch, state=state)
+
+
+class BreakerStopped(BreakerError):  # noqa: N818 - says what is, as BreakerOpen does
+    """close() was called on the breaker, before this call or while it waited."""
+
+    def __init__(self) -> None:
+        super().__init__("the breaker was stopped by close(); make a new one to go on")
 
 
 class StoreError(BreakerError):

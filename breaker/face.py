@@ -11,13 +11,13 @@ import uuid
 from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, TypeVar, Unpack
+from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 
-from breaker import running
+from breaker import forking, identity, running
 from breaker.alerts import tell
-from breaker.classify import Kind, RateLimit, refusal
+from breaker.classify import Kind, RateLimit, RuleOptions, refusal
 from breaker.config import Given, configured
-from breaker.errors import ConfigurationError, StoreError
+from breaker.errors import ConfigurationError
 from breaker.model import Grant, LocalState, Status
 from breaker.protocol import wire
 from breaker.protocol.asking import Asker
@@ -29,7 +29,11 @@ from breaker.running import Place
 from breaker.store.carry_out import Store
 from breaker.store.fallback import Fallback
 from breaker.store.outage import outage_of
+from breaker.store.target import this_worker
 from breaker.tally import Worker
+
+# The options of one worker's own, which are not declared to the fleet.
+_RULES = frozenset(RuleOptions.__annotations__)
 
 _LOGGER = logging.getLogger("breaker")
 
@@ -76,33 +80,83 @@ class Face(Generic[S]):
         Raises:
             ConfigurationError: naming everything that is wrong.
         """
-        config = configured(
-            name,
-            url=url,
-            redis=redis,
-            prefix=prefix,
-            worker=worker,
-            on_store_failure=on_store_failure,
-            options=options,
-        )
+        try:
+            config = configured(
+                name,
+                url=url,
+                redis=redis,
+                prefix=prefix,
+                worker=worker,
+                on_store_failure=on_store_failure,
+                options=options,
+            )
+        except ConfigurationError as error:
+            problems = error.problems
+            del error, url, redis  # tools that show local variables would show the password
+            raise ConfigurationError(problems) from None
         self.name = name
         self.rules = config.rules
         self.identity: Hashable = (config.keys, config.target)
+        self._config = config
+        self._push = push
+        self._was_entered = False
+        self._options: dict[str, Any] = dict(options)
         self._asker = Asker(
-            config.keys, config.channel, config.worker, config.settings, clock=time.monotonic
+            config.keys,
+            config.channel,
+            config.worker or this_worker(),
+            config.settings,
+            clock=time.monotonic,
         )
         self._watch = (
             Watch(config.target, config.channel, self._asker.read, self._asker.probe)
             if push
             else None
         )
-        self._plans = Plans(self._asker, self._watch, random=random.random)
+        who = self._driver.who
+        self._plans = Plans(self._asker, self._watch, random=random.random, who=who)
         outage = outage_of(config.target)
         fallback = Fallback(
             config.on_store_failure, self._plans.last_known, config.keys["probe"]
         )
-        self._store: S = self._driver(config.target, tell, outage, fallback)  # type: ignore[assignment] # a face names its own driver
+        self._store: S = self._driver(  # type: ignore[assignment] # a face names its own driver
+            config.target, tell, outage, fallback, self._plans.hand_in
+        )
         self._worker = Worker(name, config.on_store_failure, outage, self._watch)
+        forking.renewed(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: another worker, with another name."""
+        self._asker.worker = self._config.worker or this_worker()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process by name, options and where the store is."""
+        config = self._config
+        given = {option: getattr(config.settings, option) for option in config.settings.given}
+        given |= {name: self._options[name] for name in _RULES if name in self._options}
+        given |= {
+            "redis": config.target,
+            "prefix": config.keys.prefix,
+            "worker": config.worker,
+            "push": self._push,
+            "on_store_failure": config.on_store_failure,
+        }
+        return _remade, (type(self), self.name, given)
+
+    def _enter(self) -> Self:
+        """Enter `with Breaker(...) as breaker`, which closes it at its end.
+
+        Raises:
+            ConfigurationError: it was used before, so that a guard was meant.
+        """
+        if self._was_entered or self._asker.last_reply or self._store.is_stopped:
+            problem = (
+                f"`with` on breaker {self.name!r}, which is in use, would close it at its end and "
+                "guards nothing: use `with breaker.guard():`"
+            )
+            raise ConfigurationError([problem])
+        self._was_entered = True
+        return self
 
     @property
     def staleness(self) -> float | None:
@@ -167,6 +221,7 @@ class Face(Generic[S]):
 
     def _leave(self) -> None:
         """Stop what belongs to this breaker; a second time does nothing."""
+        self._store.stop()
         self._worker.leave()
         if self._watch is not None:
             self._watch.close()
@@ -183,6 +238,10 @@ def goes_back(error: BaseException, limited: RateLimit | None, status: Status | 
     if limited is None:
         return refusal(error) is not None
     return status is None or status.can_trip
+
+
+def _remade(face: type[B], name: str, given: dict[str, Any]) -> B:
+    return face(name, **given)
 
 
 class FacePermit(Generic[B]):
@@ -301,13 +360,17 @@ class FacePermit(Generic[B]):
         if error is None:
             return self._success()
         if limited:
+            breaker = self._breaker._asker.keys["failures"]  # noqa: SLF001 - one class in two
+            error_id = error_id or identity.known_id(error, breaker) or self.id
+            identity.remember(error, breaker, error_id)
             return self._rate_limited(limited.retry_after, error_id, limited.kind)
         return self._release()
 
-    def _was_not_reported(self, failure: StoreError) -> None:
+    def _was_not_reported(self, failure: Exception) -> None:
         """Log it: the job has its own result by now, which an error of ours must not replace."""
-        name = self._breaker.name
-        _LOGGER.error("%s: a result could not be reported", name, exc_info=failure)
+        if self._breaker._store.is_news(failure):  # noqa: SLF001 - one class in two
+            name = self._breaker.name
+            _LOGGER.error("%s: a result could not be reported", name, exc_info=failure)
 
     def _close(self) -> bool:
         """Whether no result was reported so far; from here on one is."""
@@ -322,9 +385,18 @@ class FaceGuard(FacePermit[B]):
     for it.
     """
 
-    __slots__ = ("_error_id", "_timeout")
+    __slots__ = ("_error_id", "_is_entered", "_timeout")
 
     def __init__(self, breaker: B, timeout: float | None, error_id: str | None) -> None:
         self._breaker = breaker
         self._timeout = timeout
         self._error_id = error_id
+        self._is_entered = self._is_open = False
+
+    def _entered_twice(self) -> ConfigurationError:
+        name = self._breaker.name
+        return ConfigurationError(
+            [
+                f"a guard of breaker {name!r} was entered again while it guards: make one for each job"
+            ]
+        )

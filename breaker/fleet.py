@@ -35,11 +35,16 @@ class Fleet:
     def __init__(
         self, *, url: str | None = None, redis: Any = None, prefix: str = PREFIX
     ) -> None:
-        problems = list(name_problems("prefix", prefix))
-        if problems:
+        problems, target = list(name_problems("prefix", prefix)), None
+        try:
+            target = find_target(url, redis)
+        except ConfigurationError as error:
+            problems += error.problems
+        if problems or target is None:
+            del url, redis  # tools that show local variables would show the password
             raise ConfigurationError(problems)
         self.prefix = prefix
-        self.target = find_target(url, redis)
+        self.target = target
         self._store = BatchStore(self.target, tell)
         self._worker = this_worker()
         self._settings = Settings.resolve({}, {})

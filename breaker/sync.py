@@ -1,13 +1,13 @@
 """Breaker: the face for code that blocks. `breaker.aio` is the same, awaited."""
 
 from collections.abc import Callable, Mapping
-from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from breaker import running
 from breaker.classify import Kind, RateLimit
-from breaker.errors import BreakerOpen, StoreError
+from breaker.decorate import blocking
+from breaker.errors import BreakerError, BreakerOpen
 from breaker.face import Face, FaceGuard, FacePermit, Plan, goes_back
 from breaker.model import Grant, Status, Transition
 from breaker.running import HOOKED, Place
@@ -76,7 +76,7 @@ class Permit(FacePermit["Breaker"]):
         try:
             if plan := self._result(limited, error, error_id):
                 self._status = self._breaker._run(plan)  # noqa: SLF001 - one class in two
-        except StoreError as failure:
+        except Exception as failure:  # noqa: BLE001 - nothing of ours takes the job's place
             self._was_not_reported(failure)
         return limited
 
@@ -87,13 +87,20 @@ class Guard(FaceGuard["Breaker"], Permit):
     __slots__ = ()
 
     def __enter__(self) -> Permit:
+        if self._is_entered:
+            raise self._entered_twice()
+        self._is_entered = True
         breaker = self._breaker
         watch = breaker._watch  # noqa: SLF001 - one class in two
         grant = watch.grant() if watch is not None and self._timeout is None else None
         self._place = None
         if grant is None:
             outer = running.find(breaker.identity)
-            grant = breaker._asked_grant(self._timeout, outer)  # noqa: SLF001 - one class in two
+            try:
+                grant = breaker._asked_grant(self._timeout, outer)  # noqa: SLF001 - one class in two
+            except BaseException:
+                self._is_entered = False
+                raise
             self._place = running.begin(self, is_inner=outer is not None)
         elif HOOKED:
             self._place = running.begin(self)
@@ -108,6 +115,7 @@ class Guard(FaceGuard["Breaker"], Permit):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_entered = False
         if self._place is not None:
             running.end(self._place)
         watch = self._breaker._watch  # noqa: SLF001 - one class in two
@@ -223,13 +231,12 @@ class Breaker(Face[SyncStore]):
                 permit.report()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Guard every call of a function."""
+        """Guard every call of a function, or a generator for as long as it runs.
 
-        @wraps(function)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self.guard():
-                return function(*args, **kwargs)
-
+        Raises:
+            ConfigurationError: it is a function of another kind.
+        """
+        guarded: Callable[P, R] = blocking(self.guard, function)
         return guarded
 
     def record_rate_limit_error(
@@ -308,14 +315,21 @@ class Breaker(Face[SyncStore]):
         self._store.close()
 
     def __enter__(self) -> Self:
-        return self
+        return self._enter()
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _asked_grant(self, timeout: float | None, outer: Place | None = None) -> Grant:
-        with self._worker.waiting():
-            return self._run(self._leave_to_run(timeout, outer))
+        try:
+            with self._worker.waiting():
+                return self._run(self._leave_to_run(timeout, outer))
+        except BreakerError:
+            raise
+        except BaseException:  # interrupted, while the store may have given a lease
+            if self._plans.line.lost:
+                self._store.give_up(self._plans.hand_in())
+            raise
 
     def _run(self, plan: Plan[T]) -> T:
         return self._store.run(plan)

@@ -62,16 +62,28 @@ class Asker:
         token: str,
         seen: str = "",
         grant: Grant | None = None,
+        *,
+        may_guess: bool = True,
         **args: str | int,
     ) -> Generator[Request, Any, Any]:
-        """Ask a script as a worker: the first time, declare the settings."""
+        """Ask a script as a worker: the first time, declare the settings.
+
+        Args:
+            name: the script.
+            token: the call's id.
+            seen: the report's id.
+            grant: the job's permit.
+            may_guess: whether the local breaker may answer during an outage.
+            **args: the script's own arguments.
+        """
         is_first = self.declared_for == "" or self.declared_for != self._registered_for
         declares = self._settings if is_first else ""
         # The local breaker counts its own epochs, so it gets its own permit_epoch.
         local: dict[str, str | int] = {}
         if grant and "permit_epoch" in args:
             local = {"permit_epoch": grant.epoch, "permit_incarnation": ""}
-        reply = yield from self._ask(name, token, self.worker, seen, declares, args, local)
+        local_args = local if may_guess else None
+        reply = yield from self._ask(name, token, self.worker, seen, declares, args, local_args)
         if "is_local" not in reply and is_first:
             self.declared_for = reply["incarnation"]
         return reply

@@ -1,5 +1,6 @@
 """Waiting callers: how long they sleep, their turns in the line, the slots that wait() reserved."""
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Callable, Generator
@@ -30,6 +31,8 @@ LONGEST_BLIND = 0.25
 SLOT_KEPT = 1.0
 # How many turns and how many slots a process keeps.
 MOST_KEPT = 100
+# How many waiting threads or tasks are remembered.
+MOST_WAITERS = 1000
 
 T = TypeVar("T")
 
@@ -58,6 +61,15 @@ class Place:
     turn: Turn | None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A slot that wait() reserved: for whom, and until when in monotonic seconds."""
+
+    until: float
+    grant: Grant
+    owner: int
+
+
 class Line:
     """The waiting callers of one breaker in one process.
 
@@ -65,25 +77,37 @@ class Line:
         asker: whose replies and clock count.
         watch: the local picture, if there is push.
         random: a number from 0 to 1, for the spread of waits.
+        who: names the calling thread or task.
 
     Attributes:
+        lost: permits whose answers never came: the store may have given a lease for them.
         left_turns: turns whose callers timed out or were cancelled; the next caller takes one.
-        kept_slots: slots that wait() reserved and that no job has used yet, with their expiry.
+        kept_slots: slots that wait() reserved and that no job has used yet.
     """
 
     def __init__(
-        self, asker: Asker, watch: Watching | None, random: Callable[[], float]
+        self,
+        asker: Asker,
+        watch: Watching | None,
+        random: Callable[[], float],
+        who: Callable[[], int],
     ) -> None:
         self._asker = asker
         self._watch = watch
         self.random = random
+        self.lost: deque[str] = deque(maxlen=MOST_KEPT)
         self.left_turns: deque[Turn] = deque(maxlen=MOST_KEPT)
-        self.kept_slots: deque[tuple[float, Grant]] = deque(maxlen=MOST_KEPT)
+        self.kept_slots: deque[Kept] = deque(maxlen=MOST_KEPT)
+        self._who = who
+        # The threads or tasks that call wait() before they take a job.
+        self._waiters: set[int] = set()
 
     def after_fork(self) -> None:
         """In a forked child: the parent's slots and turns are not the child's."""
+        self.lost.clear()
         self.left_turns.clear()
         self.kept_slots.clear()
+        self._waiters.clear()
 
     # -- the local picture
 
@@ -165,20 +189,45 @@ class Line:
                 return False
 
     def keep_slot(self, grant: Grant) -> None:
-        """Keep a slot for the next job."""
-        self.kept_slots.append((self._asker.clock() + SLOT_KEPT, grant))
+        """Keep a slot for the next job of this caller."""
+        self.kept_slots.append(Kept(self._asker.clock() + SLOT_KEPT, grant, self._who()))
 
-    def put_back(self, kept: tuple[float, Grant]) -> None:
-        """Put a kept slot back, with its own expiry: polling an empty queue must not extend it."""
-        self.kept_slots.appendleft(kept)
+    def has_slot(self) -> bool:
+        """Whether this caller has a kept slot; polling an empty queue does not extend it."""
+        me = self._who()
+        self._note_waiter(me)
+        return any(kept.owner == me for kept in self._valid_slots())
 
-    def kept_slot(self) -> tuple[float, Grant] | None:
-        """Take a kept slot that still holds."""
-        while kept := _taken(self.kept_slots):
-            until, grant = kept
-            if self._asker.clock() < until and not self.is_revoked(grant):
-                return kept
+    def take_slot(self) -> Grant | None:
+        """Take this caller's kept slot.
+
+        A caller that never waits may take another's: the job was fetched by one thread, and is run
+        by another.
+        """
+        me = self._who()
+        valid = self._valid_slots()
+        own = [kept for kept in valid if kept.owner == me]
+        for kept in own if me in self._waiters else own or valid:
+            with contextlib.suppress(ValueError):  # another thread was faster
+                self.kept_slots.remove(kept)
+                return kept.grant
         return None
+
+    def _valid_slots(self) -> list["Kept"]:
+        now = self._asker.clock()
+        valid = []
+        for kept in tuple(self.kept_slots):
+            if now < kept.until and not self.is_revoked(kept.grant):
+                valid.append(kept)
+            else:
+                with contextlib.suppress(ValueError):
+                    self.kept_slots.remove(kept)
+        return valid
+
+    def _note_waiter(self, who: int) -> None:
+        if len(self._waiters) > MOST_WAITERS:
+            self._waiters.clear()
+        self._waiters.add(who)
 
     def is_revoked(self, grant: Grant) -> bool:
         """Whether a slot is void: paused, slowed down, or not paced any more."""

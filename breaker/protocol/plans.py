@@ -5,19 +5,21 @@ transitions), is sent the answer, and returns the result. `breaker.store` has th
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from breaker import forking
 from breaker.classify import Allowance, allowance, rate_limit
-from breaker.errors import BreakerOpen, ConfigurationError
+from breaker.errors import BreakerOpen, ConfigurationError, StoreUnavailable
 from breaker.model import Grant, Status, Transition
-from breaker.protocol import wire
+from breaker.protocol import hints, wire
 from breaker.protocol.asking import Asker, new_token
 from breaker.protocol.line import LONGEST_BLIND, POLL, Line, Place, Turn
 from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Changed, Leave, Reply, Snapshot
 from breaker.protocol.requests import Request, Send, Watching
+from breaker.protocol.unsent import MOST, Fence, Unsent
 from breaker.settings import (
     LONGEST,
     LONGEST_PAUSE,
@@ -33,9 +35,10 @@ SCARCE = 0.1
 FEW = 10
 # A pace that is held at less than what is allowed by now, divided by this, may go faster.
 FAR_BELOW = 1.5
-ERROR_ID_LENGTH = 500
 # Characters of an operator's reason or name.
 WORDS_LENGTH = 500
+# Seconds that handing in may take at a time, so that no caller waits for it for long.
+HAND_IN = 0.1
 _OPTION_NAMES = frozenset(Settings.__dataclass_fields__)
 
 
@@ -46,33 +49,42 @@ class Plans:
         asker: the worker that asks.
         watch: the local picture, if there is push.
         random: a number from 0 to 1, for the spread of waits.
+        who: names the calling thread or task.
 
     Attributes:
         meter: how many jobs per second this process delivers.
     """
 
     def __init__(
-        self, asker: Asker, watch: Watching | None = None, *, random: Callable[[], float]
+        self,
+        asker: Asker,
+        watch: Watching | None = None,
+        *,
+        random: Callable[[], float],
+        who: Callable[[], int] = lambda: 0,
     ) -> None:
         self.asker = asker
-        self.line = Line(asker, watch, random)
+        self.line = Line(asker, watch, random, who)
         self._name = asker.keys.name
         self._watch = watch
         self.meter = watch.meter if watch else Meter()
+        # The rate limit errors in a row that an outage kept from the store.
+        self._unsent: deque[Unsent] = deque(maxlen=MOST)
         forking.renewed(self)
 
     def after_fork(self) -> None:
         """In a forked child: what the parent was given and has delivered is not the child's."""
         self.line.after_fork()
         self.meter.forget()
+        self._unsent.clear()
 
     # -- workers
 
     def acquire(self, timeout: float | None) -> Generator[Request, Any, Grant]:
         """Wait for leave to run one job."""
         _check_duration("timeout", timeout)
-        if kept := self.line.kept_slot():
-            return kept[1]
+        if kept := self.line.take_slot():
+            return kept
         place = self.line.place()
         try:
             grant = yield from self._wait_for_leave(timeout, place)
@@ -125,7 +137,7 @@ class Plans:
         asks = (last["incarnation"], last["asks"]) if "asks" in last else None
         # Claimed before the command is sent: the other tasks of this process ask meanwhile.
         is_mine = asks is not None and self.meter.claim(asks)
-        reply: Leave = {"is_local": True}
+        reply: Leave = {"is_local": True, "may_have_run": True}
         try:
             reply = yield from self._report(
                 "acquire",
@@ -136,11 +148,14 @@ class Plans:
                 share=f"{self.meter.per_second():.6g}" if is_mine else "",
             )
         except GeneratorExit:
-            reply = {}  # cancelled, and the command may have been carried out
+            reply = {"may_have_run": True}  # cancelled, while the command was on its way
             raise
         finally:
             if asks is not None and is_mine and "is_local" in reply:
                 self.meter.unclaim(asks)
+            # Cancelled, or answered by the local breaker: the store may have given a lease.
+            if reply.get("may_have_run"):
+                self.line.lost.append(permit_id)
         return reply
 
     def _look_at_turn(self, place: Place) -> Generator[Request, Any, None]:
@@ -179,8 +194,7 @@ class Plans:
 
     def _keep_slot(self, left: float) -> Generator[Request, Any, bool]:
         """Reserve a slot before a job is taken from the queue, so that no job waits for one."""
-        if kept := self.line.kept_slot():
-            self.line.put_back(kept)
+        if self.line.has_slot():
             return True
         try:
             grant = yield from self.acquire(None if left == math.inf else max(0.0, left))
@@ -215,28 +229,77 @@ class Plans:
         kind: str = "rate_limit",
     ) -> Generator[Request, Any, Status]:
         """Report that the upstream said "slow down"."""
-        _check_duration("retry_after", retry_after)
-        _check_error_id(error_id)
-        token = new_token()
-        report_id = error_id or (grant.id if grant else "") or token
+        error = Unsent(
+            self.asker.clock(),
+            hints.wait_of(self._name, retry_after),
+            hints.id_of(self._name, error_id) or (grant.id if grant else "") or new_token(),
+            kind,
+            grant,
+            self._known_fence(),
+        )
+        reply = yield from self._rate_limit_error(error, error.fence)
+        if "is_local" in reply:
+            self._unsent.append(error)
+        return self.asker.status_of(reply)
+
+    def _known_fence(self) -> Fence:
+        """What a result that begins now carries, as far as the store's state is known."""
+        last = self.asker.last_reply
+        return last.get("incarnation", ""), last.get("epoch", "")
+
+    def _rate_limit_error(
+        self, error: Unsent, fence: Fence, *, may_guess: bool = True
+    ) -> Generator[Request, Any, Snapshot]:
+        incarnation, epoch = fence
         reply: Snapshot = yield from self._report(
             "rate_limit_error",
-            token,
-            seen=report_id,
-            grant=grant,
-            error_id=report_id,
-            permit_incarnation=grant.incarnation if grant and not grant.is_local else "",
-            permit_epoch=grant.epoch if grant and not grant.is_local else "",
-            kind=kind,
+            new_token(),
+            seen=error.error_id,
+            grant=error.grant,
+            may_guess=may_guess,
+            error_id=error.error_id,
+            permit_incarnation=incarnation,
+            permit_epoch=epoch,
+            kind=error.kind,
             successes=self.meter.unreported(self.asker.clock()),
-            retry_after_ms=to_ms(min(retry_after or 0, LONGEST)),
+            retry_after_ms=to_ms(min(error.hint(self.asker.clock()), LONGEST)),
         )
-        return self.asker.status_of(reply)
+        return reply
+
+    def hand_in(self) -> Generator[Request, Any, bool]:
+        """Hand in what an outage kept from the store; whether there is more to come back for."""
+        end = self.asker.clock() + HAND_IN
+        while (now := self.asker.clock()) < end:
+            if self.line.lost:
+                yield from self._give_back(self.line.lost.popleft())
+            elif self._unsent:
+                yield from self._send(self._unsent.popleft(), now)
+            else:
+                return False
+        return True
+
+    def _give_back(self, permit_id: str) -> Generator[Request, Any, None]:
+        try:
+            yield from self._report(
+                "release", new_token(), may_guess=False, permit_id=permit_id
+            )
+        except StoreUnavailable:
+            self.line.lost.appendleft(permit_id)
+            raise
+
+    def _send(self, unsent: Unsent, now: float) -> Generator[Request, Any, None]:
+        if not unsent.is_worth_it(now):
+            return
+        try:
+            yield from self._rate_limit_error(unsent, unsent.late_fence, may_guess=False)
+        except StoreUnavailable:
+            self._unsent.appendleft(unsent)
+            raise
 
     def success(self, grant: Grant | None = None) -> Generator[Request, Any, None]:
         """Report that a job went through."""
         token = new_token()
-        yield from self._report(
+        reply: Reply = yield from self._report(
             "success",
             token,
             seen=token,
@@ -248,6 +311,8 @@ class Plans:
             permit_run=grant.run if grant else "",
             successes=max(1, self.meter.unreported(self.asker.clock())),
         )
+        if "is_local" in reply:
+            self._unsent.clear()  # the run of errors is over
 
     def has_to_be_told(self, grant: Grant | None, *, is_job: bool = True) -> bool:
         """Count a job's success; whether it must be reported to the store by `success`."""
@@ -414,12 +479,3 @@ def _check_duration(what: str, given: object) -> None:
     problems = list(duration_problems(what, given))
     if problems:
         raise ConfigurationError(problems)
-
-
-def _check_error_id(error_id: object) -> None:
-    if error_id is None:
-        return
-    is_text = isinstance(error_id, str) and 0 < len(error_id) <= ERROR_ID_LENGTH
-    if not is_text or any("\ud800" <= char <= "\udfff" for char in str(error_id)):
-        allowed = f"text of 1 to {ERROR_ID_LENGTH} characters"
-        raise ConfigurationError([f"error_id must be None or {allowed}, not {error_id!r}"])

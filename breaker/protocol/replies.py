@@ -27,6 +27,7 @@ class Reply(TypedDict, total=False):
     event_lost: str
     push_lost: str
     is_local: bool  # from the breaker in memory, not from the store
+    may_have_run: bool  # beside is_local: the store's own reply may be lost
 
 
 class Snapshot(Reply, total=False):

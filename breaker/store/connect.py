@@ -1,15 +1,12 @@
-"""Clients of our own for a store.
+"""Connections of our own to a store.
 
 We take the connection data from a user's client, never the client itself: by its configuration it
 may re-send a lost command up to ten times, or hang for a minute (redis-py 8). Ours waits a quarter
-of a second. If the connection broke, it re-sends once over a fresh one, which the scripts' tokens
-make safe; after a time-out it does not re-send, for that would double the wait. A process
-holds at most two connections for commands, whatever the number of its breakers.
+of a second in all. If the connection broke, it re-sends once over a fresh one, which the scripts'
+tokens make safe; after a time-out it does not re-send, for that would double the wait.
 """
 
-import asyncio
-import threading
-from dataclasses import dataclass
+import contextlib
 from typing import Any
 
 import redis
@@ -18,120 +15,112 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from breaker import forking
+from breaker.store import bounded
 from breaker.store.target import Target
 
-# Seconds that one read or one connect may take.
+# Seconds that a command may take, its connection included.
 TIMEOUT = 0.25
-# How many connections for commands a process has.
+# How many connections for commands a process has, or an event loop.
 CONNECTIONS = 2
-# Seconds that a thread waits for one of them.
-PATIENCE = 2.0
-_BROKEN = (redis.ConnectionError,)
-_SYNC = {
+# What the server's CLIENT LIST calls them.
+CLIENT_NAME = "breaker-commands"
+
+_PLAIN = {
     "tcp": redis.connection.Connection,
     "tls": redis.connection.SSLConnection,
     "unix": redis.connection.UnixDomainSocketConnection,
 }
-
-_lent: dict[str, tuple[redis.Redis, int]] = {}
-_lock = threading.Lock()
-
-
-def lend(target: Target) -> redis.Redis:
-    """This process's client for a store, shared by all who ask for it."""
-    with _lock:
-        client, users = _lent.get(target.identity, (None, 0))
-        client = client or open_sync(target)
-        _lent[target.identity] = (client, users + 1)
-    return client
+_BOUNDED = {
+    "tcp": bounded.Connection,
+    "tls": bounded.SSLConnection,
+    "unix": bounded.UnixDomainSocketConnection,
+}
+_AWAITED = {
+    "tcp": redis.asyncio.connection.Connection,
+    "tls": redis.asyncio.connection.SSLConnection,
+    "unix": redis.asyncio.connection.UnixDomainSocketConnection,
+}
 
 
-def give_back(target: Target) -> None:
-    """The last one to give the client back closes its connections."""
-    with _lock:
-        client, users = _lent.pop(target.identity)
-        if users > 1:
-            _lent[target.identity] = (client, users - 1)
-            return
-    client.close()
-    client.connection_pool.disconnect()
-
-
-@dataclass
-class Shared:
-    """One event loop's client for one store, and who uses it."""
-
-    client: "redis.asyncio.Redis"
-    turns: asyncio.Semaphore
-    users: set[object]
-
-
-_lent_async: dict[tuple[asyncio.AbstractEventLoop, str], Shared] = {}
-
-
-def lend_async(target: Target) -> Shared:
-    """The running loop's client for a store, shared by all who ask for it."""
-    key = (asyncio.get_running_loop(), target.identity)
-    if key not in _lent_async:
-        for old in [known for known in _lent_async if known[0].is_closed()]:
-            del _lent_async[old]
-        turns = asyncio.Semaphore(CONNECTIONS)
-        _lent_async[key] = Shared(open_async(target), turns, set())
-    return _lent_async[key]
-
-
-async def give_back_async(target: Target) -> None:
-    """Close the running loop's connections to a store."""
-    shared = _lent_async.pop((asyncio.get_running_loop(), target.identity))
-    await shared.client.aclose()
-    await shared.client.connection_pool.disconnect()
-
-
-def open_connection(target: Target, *, protocol: int) -> redis.connection.Connection:
-    """Make a connection that belongs to no pool and repeats nothing."""
-    data = _timeouts(target) | {"protocol": protocol, "retry": Retry(NoBackoff(), 0)}
-    connection: redis.connection.Connection = _SYNC[target.kind](**data)
-    return connection
-
-
-@forking.in_child
-def _after_fork() -> None:
-    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
-    _lock = threading.Lock()
-
-
-def open_sync(target: Target) -> redis.Redis:
-    """Make a client with our own time-outs, retries and pool."""
-    pool = redis.connection.BlockingConnectionPool(
-        connection_class=_SYNC[target.kind],
-        max_connections=CONNECTIONS,
-        timeout=PATIENCE,
-        retry=Retry(NoBackoff(), 1, supported_errors=_BROKEN),
-        **_timeouts(target),
+def open_bounded(target: Target) -> redis.Redis:
+    """Make a client whose connections keep to the deadline of their thread."""
+    pool = redis.connection.ConnectionPool(
+        connection_class=_BOUNDED[target.kind],
+        retry=Retry(NoBackoff(), 0),
+        redis_connect_func=_greet,
+        **_options(target),
     )
     return redis.Redis(connection_pool=pool)
 
 
+def open_sync(target: Target) -> redis.Redis:
+    """Make a client with our own time-outs and one retry, for callers of redis-py's commands."""
+    pool = redis.connection.ConnectionPool(
+        connection_class=_PLAIN[target.kind],
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        **_options(target),
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def open_connection(target: Target, *, protocol: int) -> redis.connection.Connection:
+    """Make a connection that belongs to no pool and repeats nothing."""
+    data = _options(target) | {"protocol": protocol, "retry": Retry(NoBackoff(), 0)}
+    connection: redis.connection.Connection = _PLAIN[target.kind](**data)
+    return connection
+
+
 def open_async(target: Target) -> "redis.asyncio.Redis":
-    """The same for asyncio; the client belongs to the running loop."""
-    classes = {
-        "tcp": redis.asyncio.connection.Connection,
-        "tls": redis.asyncio.connection.SSLConnection,
-        "unix": redis.asyncio.connection.UnixDomainSocketConnection,
-    }
-    pool = redis.asyncio.connection.BlockingConnectionPool(
-        connection_class=classes[target.kind],
-        max_connections=CONNECTIONS,
-        timeout=TIMEOUT,
-        retry=AsyncRetry(NoBackoff(), 1, supported_errors=_BROKEN),
-        **_timeouts(target),
+    """Make a client for the running event loop; deadlines are set around its calls."""
+    options = _options(target) | {"socket_timeout": None}
+    pool = redis.asyncio.connection.ConnectionPool(
+        connection_class=_AWAITED[target.kind],
+        retry=AsyncRetry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        redis_connect_func=_greet_async,
+        **options,
     )
     return redis.asyncio.Redis(connection_pool=pool)
 
 
-def _timeouts(target: Target) -> dict[str, Any]:
-    timeouts: dict[str, Any] = {"socket_timeout": TIMEOUT, "health_check_interval": 0}
+def _options(target: Target) -> dict[str, Any]:
+    """Our own time-outs over the user's connection data; RESP2, which needs no handshake."""
+    options: dict[str, Any] = {
+        "socket_timeout": TIMEOUT,
+        "health_check_interval": 0,
+        "protocol": 2,
+    }
     if target.kind != "unix":
-        timeouts["socket_connect_timeout"] = TIMEOUT
-    return dict(target.data) | timeouts
+        options["socket_connect_timeout"] = TIMEOUT
+    return dict(target.data) | options
+
+
+def _say_little(connection: Any) -> None:
+    """Leave out what redis-py asks on connecting: each is a round trip that a job waits for."""
+    connection.driver_info = connection.lib_name = connection.lib_version = None
+    connection.maint_notifications_config = None
+
+
+def _is_named(connection: Any) -> bool:
+    return bool(connection.client_name)
+
+
+def _greet(connection: Any) -> None:
+    """Connect, and say whose connection it is, without waiting for the answer.
+
+    It is read before the next reply. A user without leave for CLIENT has no connection named.
+    """
+    _say_little(connection)
+    connection.unread = 0
+    connection.on_connect()
+    if not _is_named(connection):
+        connection.send_command("CLIENT", "SETNAME", CLIENT_NAME)
+        connection.unread = 1
+
+
+async def _greet_async(connection: Any) -> None:
+    _say_little(connection)
+    await connection.on_connect()
+    if not _is_named(connection):
+        await connection.send_command("CLIENT", "SETNAME", CLIENT_NAME)
+        with contextlib.suppress(redis.ResponseError):
+            await connection.read_response()

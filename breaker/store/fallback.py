@@ -81,8 +81,9 @@ class Fallback:
             machine.order, machine.pause_until = "paused", self._rules.FOREVER
         elif self._policy == "closed" or known.get("state") == "disabled":
             machine.disabled = True
-        elif known.get("paused"):
-            left = int(known["resumes_in_ms"])
+        elif known.get("paused") or known.get("state") == "open":
+            # A pause that has just run out ends in a recovery here too, not at full speed.
+            left = max(0, int(known.get("resumes_in_ms", 0)))
             machine.state, machine.pause_until = "open", now + left
             machine.pause_ms, machine.opened_at, machine.open_until = left, now, now + left
             machine.paused_from, machine.paused_until = now, now + left
@@ -92,6 +93,8 @@ class Fallback:
             share = known["pace"] / max(1, known.get("listeners", 1))
             machine.state, machine.opened_at = "half-open", now
             machine.pace.hold(now, share, share, HELD)
+        elif known.get("state") == "half-open":
+            machine.state, machine.opened_at = "half-open", now
         return machine
 
     def after_fork(self) -> None:

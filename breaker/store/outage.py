@@ -4,15 +4,19 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 from breaker import forking
 from breaker.errors import StoreUnavailable
+from breaker.protocol.requests import Request
 from breaker.store.target import Target
 
 # Seconds until the store is tried again: the first time, and at most.
 SHORTEST = 0.1
 LONGEST = 2.0
+
+Plan = Generator[Request, Any, Any]
 
 _LOGGER = logging.getLogger("breaker")
 
@@ -31,6 +35,7 @@ class Outage:
         has_prober: a thread finds out whether it is over, so that no job has to wait for that;
             without one, a job is let through now and then.
         on_begin: called when one begins.
+        says: why the store is taken to be down.
     """
 
     def __init__(self, target: Target, *, is_told: bool = True) -> None:
@@ -46,14 +51,15 @@ class Outage:
         self._ended = 0.0
         self._failures = 0
         self._ask_again = 0.0
-        self._says = ""
+        self.says = ""
+        self._owed: list[Callable[[], Plan]] = []
         self._lock = threading.Lock()
 
     def check(self) -> bool:
         """Let one job through now and then, and refuse the others at once.
 
         Returns:
-            Whether this one is let through to see if the store takes writes again.
+            Whether this one is let through, to see if the store is back.
 
         Raises:
             StoreUnavailable: not now.
@@ -63,9 +69,9 @@ class Outage:
         with self._lock:
             now = time.monotonic()
             if self.has_prober or now < self._ask_again:
-                raise StoreUnavailable(self._says)
+                raise StoreUnavailable(self.says)
             self._ask_again = now + LONGEST
-            return self._needs_write
+            return True
 
     def is_due(self) -> bool:
         """Whether there is an outage, and it is time to look if it is over."""
@@ -97,7 +103,7 @@ class Outage:
             delay = min(LONGEST, SHORTEST * 2**self._failures)
             self._failures = min(self._failures + 1, 10)
             self._ask_again = now + delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            self._says = str(error)
+            self.says = str(error)
         if is_new:
             self.on_begin()
         if is_new and self._is_told:
@@ -118,10 +124,25 @@ class Outage:
         if was_on and self._is_told:
             _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
 
+    def owe(self, hand_in: Callable[[], Plan]) -> None:
+        """A report could not be sent: this plan hands it in when the store is back."""
+        with self._lock:
+            if hand_in not in self._owed:
+                self._owed.append(hand_in)
+
+    def take_owed(self) -> list[Callable[[], Plan]]:
+        """The plans that hand in what is owed, now that the store is back; each is given once."""
+        if not self._owed or self.is_on:
+            return []
+        with self._lock:
+            owed, self._owed = self._owed, []
+        return owed
+
     def after_fork(self) -> None:
         """In a forked child there is no prober, and a thread of the parent may hold the lock."""
         self._lock, self.has_prober = threading.Lock(), False
-        self.failures = 0  # the parent reports its own
+        # The parent reports its own.
+        self.failures, self._owed = 0, []
 
 
 _by_store: dict[str, Outage] = {}

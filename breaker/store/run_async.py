@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from breaker.protocol.requests import Request, Sleep, Tell, Watching
-from breaker.store.carry_out import Command, Drop, Step, Store
-from breaker.store.connect import Shared, give_back_async, lend_async
+from breaker.errors import BreakerError
+from breaker.protocol.requests import Request, Sleep, Tell
+from breaker.store.carry_out import Drop, Step, Store
+from breaker.store.command import Command
+from breaker.store.loops import LoopPool, give_back, lend
 
 T = TypeVar("T")
+
+# Kept from being collected before they are done.
+_running: set[asyncio.Task[None]] = set()
 
 
 class AsyncStore(Store):
@@ -21,6 +25,7 @@ class AsyncStore(Store):
 
         Raises:
             StoreError: the store could not be asked.
+            BreakerStopped: `close()` was called.
         """
         steps = self._steps(plan)
         try:
@@ -41,56 +46,62 @@ class AsyncStore(Store):
     async def _do(self, step: Step) -> Any:
         match step:
             case Command():
-                return await self._run_command(step)
+                return await (await self._lent()).run(step)
             case Drop():
-                await self._shared().client.connection_pool.disconnect()
-            case Sleep(seconds, watch, serial) if watch is not None:
-                await _wait_for_change(watch, serial, seconds)
-            case Sleep(seconds):
-                await asyncio.sleep(seconds)
+                await (await self._lent()).drop()
+            case Sleep():
+                await self._sleep(step)
             case Tell(transitions):
-                await asyncio.to_thread(self._tell, transitions)
+                await self.call_blocking(lambda: self._tell(transitions))
         return None
 
-    async def _run_command(self, command: Command) -> Any:
-        shared = self._shared()
-        # Many tasks and few connections: waiting for one is not a sign of an outage.
-        async with shared.turns:
-            command.sent_at = time.monotonic()
-            return await shared.client.execute_command(*command.words)
+    async def _lent(self) -> LoopPool:
+        pool = await lend(self.target)
+        pool.users.add(self)
+        return pool
 
-    def _shared(self) -> Shared:
-        shared = lend_async(self.target)
-        shared.users.add(self)
-        return shared
+    async def _sleep(self, sleep: Sleep) -> None:
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            # A loop that was closed meanwhile waits for nothing any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._waked(sleep, wake) as may_sleep, contextlib.suppress(TimeoutError):
+            if may_sleep:
+                async with asyncio.timeout(sleep.seconds):
+                    await woken.wait()
+
+    def give_up(self, hand_in: Generator[Request, Any, Any]) -> None:
+        """A caller was cancelled: give back what the store may have given it meanwhile."""
+        self.owe()
+        task = asyncio.get_running_loop().create_task(self._run_quietly(hand_in))
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+
+    async def _run_quietly(self, hand_in: Generator[Request, Any, Any]) -> None:
+        with contextlib.suppress(BreakerError):
+            await self.run(hand_in)
+
+    @staticmethod
+    def who() -> int:
+        """The running task; 0 outside of tasks."""
+        try:
+            return id(asyncio.current_task())
+        except RuntimeError:
+            return 0
 
     @staticmethod
     async def call_blocking(function: Callable[[], None]) -> None:
-        """Call what may block, in a thread."""
-        await asyncio.to_thread(function)
+        """Call what may block, in a thread; here, if the interpreter ends and starts no more."""
+        try:
+            await asyncio.to_thread(function)
+        except RuntimeError as error:
+            if "shutdown" not in str(error):
+                raise
+            function()
 
     async def close(self) -> None:
         """Give this loop's connections back; the last one to do so closes them."""
-        shared = lend_async(self.target)
-        shared.users.discard(self)
-        if not shared.users:
-            await give_back_async(self.target)
-
-
-async def _wait_for_change(watch: Watching, serial: int, seconds: float) -> None:
-    loop, changed = asyncio.get_running_loop(), asyncio.Event()
-
-    def wake() -> None:
-        # A loop that was closed meanwhile waits for nothing any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(changed.set)
-
-    stop = watch.notify(wake)
-    try:
-        if watch.serial == serial:
-            async with asyncio.timeout(seconds):
-                await changed.wait()
-    except TimeoutError:
-        pass
-    finally:
-        stop()
+        await give_back(self.target, self)

@@ -1,16 +1,15 @@
 """Drive many plans at once: the commands that all of them ask for go out in one round trip."""
 
-import time
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-import redis
-
 from breaker.errors import StoreError
 from breaker.protocol.requests import Request
-from breaker.store.carry_out import Command, Step
+from breaker.store.carry_out import Step
+from breaker.store.command import Command
 from breaker.store.run_sync import SyncStore
+from breaker.store.verdicts import FAILURES
 
 # How many plans share a round trip: at 60 us for each, the store answers all of them in 15 ms.
 BATCH = 250
@@ -23,7 +22,7 @@ class _Run(Generic[T]):
 
     def __init__(self, steps: Generator[Step, Any, T]) -> None:
         self.steps = steps
-        self.command = Command(())
+        self.command: Command | None = None
         self.answer: Any = None
         self.result: T | StoreError | None = None
 
@@ -67,13 +66,10 @@ class BatchStore(SyncStore):
         return False
 
     def _ask_together(self, waiting: list[_Run[Any]]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for one in waiting:
-            one.command.sent_at = time.monotonic()
-            pipeline.execute_command(*one.command.words)
+        commands = [one.command for one in waiting if one.command is not None]
         try:
-            answers = pipeline.execute(raise_on_error=False)
-        except (redis.RedisError, OSError) as error:
+            answers = self._pool.run_all(commands)
+        except (StoreError, *FAILURES) as error:
             answers = [error] * len(waiting)
         for one, answer in zip(waiting, answers, strict=True):
             one.answer = answer

@@ -1,16 +1,15 @@
 """Drive a plan with blocking I/O."""
 
-import time
+import contextlib
+import threading
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from breaker.model import Transition
+from breaker.errors import BreakerError
 from breaker.protocol.requests import Request, Sleep, Tell
-from breaker.store.carry_out import Command, Drop, Step, Store
-from breaker.store.connect import give_back, lend
-from breaker.store.fallback import Fallback
-from breaker.store.outage import Outage
-from breaker.store.target import Target
+from breaker.store.carry_out import Drop, Step, Store
+from breaker.store.command import Command
+from breaker.store.pool import Pool, give_back, lend
 
 T = TypeVar("T")
 
@@ -18,22 +17,17 @@ T = TypeVar("T")
 class SyncStore(Store):
     """One store, for the threads of this process."""
 
-    def __init__(
-        self,
-        target: Target,
-        tell: Callable[[tuple[Transition, ...]], None],
-        outage: Outage | None = None,
-        fallback: Fallback | None = None,
-    ) -> None:
-        super().__init__(target, tell, outage, fallback)
-        self._client = lend(target)
-        self._is_closed = False
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._pool: Pool = lend(self.target)
+        self._is_given_back = False
 
     def run(self, plan: Generator[Request, Any, T]) -> T:
         """Do what the plan asks for, until it has its result.
 
         Raises:
             StoreError: the store could not be asked.
+            BreakerStopped: `close()` was called.
         """
         steps = self._steps(plan)
         try:
@@ -54,17 +48,31 @@ class SyncStore(Store):
     def _do(self, step: Step) -> Any:
         match step:
             case Command():
-                step.sent_at = time.monotonic()
-                return self._client.execute_command(*step.words)
+                return self._pool.run(step)
             case Drop():
-                self._client.connection_pool.disconnect()
-            case Sleep(seconds, watch, serial) if watch is not None:
-                watch.wait_for_change(serial, seconds)
-            case Sleep(seconds):
-                time.sleep(seconds)
+                self._pool.drop()
+            case Sleep():
+                self._sleep(step)
             case Tell(transitions):
                 self._tell(transitions)
         return None
+
+    def _sleep(self, sleep: Sleep) -> None:
+        woken = threading.Event()
+        with self._waked(sleep, woken.set) as may_sleep:
+            if may_sleep:
+                woken.wait(sleep.seconds)
+
+    def give_up(self, hand_in: Generator[Request, Any, Any]) -> None:
+        """A caller was interrupted: give back what the store may have given it meanwhile."""
+        self.owe()
+        with contextlib.suppress(BreakerError):
+            self.run(hand_in)
+
+    @staticmethod
+    def who() -> int:
+        """The running thread."""
+        return threading.get_ident()
 
     @staticmethod
     def call_blocking(function: Callable[[], None]) -> None:
@@ -73,6 +81,6 @@ class SyncStore(Store):
 
     def close(self) -> None:
         """Give the connections back; a second time does nothing."""
-        if not self._is_closed:
-            self._is_closed = True
+        if not self._is_given_back:
+            self._is_given_back = True
             give_back(self.target)

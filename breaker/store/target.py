@@ -1,11 +1,13 @@
 """Where the store is: a URL or a client's connection data, read and checked."""
 
 import os
+import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redis.connection import parse_url
 
@@ -13,6 +15,19 @@ from breaker.errors import ConfigurationError
 
 DEFAULT_URL = "redis://localhost:6379/0"
 SCHEMES = ("redis://", "rediss://", "unix://")
+# The random word of a worker's name: three syllables are 600,000 words.
+CONSONANTS = "bdfghjklmnprstvwz"
+VOWELS = "aeiou"
+SYLLABLES = 3
+SHOWN_SCHEMES = ", ".join(SCHEMES)
+EXPECTED = (
+    "it must look like redis://[user:password@]host[:port][/database], "
+    "rediss:// for TLS, or unix://path[?db=database]"
+)
+ENCODE = (
+    "A '/', '#', '?', '@' or '%' in the password must be percent-encoded "
+    "(urllib.parse.quote(password, safe=''))"
+)
 
 _KEPT = frozenset(
     [
@@ -30,10 +45,26 @@ _KEPT = frozenset(
         "socket_type",
     ]
 )
+# Parameters of a URL that redis-py knows and that our connections have no use for.
+_OTHERS = frozenset(
+    [
+        "decode_responses",
+        "encoding",
+        "encoding_errors",
+        "health_check_interval",
+        "max_connections",
+        "retry_on_error",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_read_size",
+        "socket_timeout",
+        "timeout",
+    ]
+)
 Kind = Literal["tcp", "tls", "unix"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Target:
     """Where the store is: everything needed to connect to it, and nothing else."""
 
@@ -72,19 +103,30 @@ class Target:
             raise ConfigurationError(
                 [f"redis must be a redis.Redis client of one server, not {kind}; or give a url"]
             )
-        made_by = pool.connection_class.__name__
+        made_by = pool.connection_class
+        if not made_by.__module__.startswith("redis."):
+            name = f"{made_by.__module__}.{made_by.__qualname__}"
+            raise ConfigurationError(
+                [
+                    f"redis has connections of a class that is not redis-py's ({name}); give a url"
+                ]
+            )
+        made_by = made_by.__name__
         kind_: Kind = "unix" if "Unix" in made_by else "tls" if "SSL" in made_by else "tcp"
         return cls._of(kind_, pool.connection_kwargs)
 
     @classmethod
     def _of(cls, kind: Kind, given: Mapping[str, Any]) -> Self:
         kept = {k: v for k, v in given.items() if k in _KEPT or k.startswith("ssl_")}
+        problems = list(_file_problems(kept)) if kind == "tls" else []
+        if problems:
+            raise ConfigurationError(problems)
         return cls(kind, tuple(sorted(kept.items())))
 
     @property
     def identity(self) -> str:
-        """The same for two targets that need no two connections."""
-        return repr((self.kind, self.data))
+        """The same for two targets that need no two connections. It tells nothing of a password."""
+        return sha256(repr((self.kind, self.data)).encode()).hexdigest()
 
     @property
     def database(self) -> int:
@@ -100,11 +142,15 @@ class Target:
         where = f"{data.get('host', 'localhost')}:{data.get('port', 6379)}"
         return f"{scheme}://{where}/{self.database}"
 
+    __repr__ = __str__
+
 
 def find_target(url: str | None, redis: Any) -> Target:
     """Where the store is: the URL or client given, else BREAKER_URL, else the local server."""
     if url is not None and redis is not None:
         raise ConfigurationError(["give url or redis, not both"])
+    if isinstance(redis, Target):  # of a breaker that comes from another process
+        return redis
     if redis is not None:
         return Target.of_client(redis)
     if url is not None:
@@ -118,31 +164,51 @@ def find_target(url: str | None, redis: Any) -> Target:
 
 
 def url_problems(url: object) -> Iterator[str]:
-    """Yield what is wrong with a store's URL, one line each."""
-    expected = "it must look like redis://[user:password@]host[:port][/database]"
-    if not isinstance(url, str) or not url.startswith(SCHEMES):
-        shown = without_password(url) if isinstance(url, str) else repr(url)
-        yield f"not a valid store URL: {shown!r}; {expected}, rediss:// for TLS, or unix://path"
+    """Yield what is wrong with a store's URL, one line each.
+
+    No line shows a part of the URL: where it does not parse, any part may be a password's.
+    """
+    if not isinstance(url, str):
+        yield f"the store's URL must be text, not {type(url).__name__}: {EXPECTED}"
         return
+    if not url.startswith(SCHEMES):
+        yield f"not a valid store URL, since it begins with none of {SHOWN_SCHEMES}: {EXPECTED}"
+        return
+    if not _is_plain(url):
+        yield f"the store's URL does not parse: {EXPECTED}. {ENCODE}"
+
+
+def _is_plain(url: str) -> bool:
+    """Whether the URL parses, and nothing in it looks like a piece of a password."""
     try:
         parts = urlsplit(url)
         _ = parts.port
         parse_url(url)
-    except ValueError as error:
-        yield f"the store's URL {without_password(url)!r} does not parse ({error}): {expected}"
-        return
+        unknown = parse_qs(parts.query).keys() - _KEPT - _OTHERS
+    except ValueError:
+        return False
+    if parts.fragment or "@" in parts.path or ("@" in parts.query and "=" not in parts.query):
+        return False
+    if any(not name.startswith("ssl_") for name in unknown):
+        return False
     database = parts.path.strip("/")
-    if parts.scheme != "unix" and database and not database.isdecimal():
-        yield f"the database in {without_password(url)!r} must be a number, not {database!r}"
+    return parts.scheme == "unix" or not database or database.isdecimal()
 
 
-def without_password(url: str) -> str:
-    """A URL that can be shown."""
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, user = head.partition("://")
-    return f"{scheme}{slashes}{user.partition(':')[0]}:***@{tail}" if at else url
+def _file_problems(given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which of the files for TLS cannot be read."""
+    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        path = given.get(name)
+        if path and not os.access(path, os.R_OK):
+            yield f"{name}: the file {path!r} is not there, or this user may not read it"
 
 
 def this_worker() -> str:
-    """The default name of a worker: host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """A name for a worker that was given none: host, process, and a random word.
+
+    Two containers may share the host's name, and each have its worker as process 1.
+    """
+    word = "".join(
+        secrets.choice(CONSONANTS) + secrets.choice(VOWELS) for _ in range(SYLLABLES)
+    )
+    return f"{socket.gethostname()}:{os.getpid()}:{word}"

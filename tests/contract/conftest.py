@@ -145,3 +145,9 @@ def make(face, name, url):
         return face.breaker(given.pop("name", name), **{"url": url, "worker": "w1", **given})
 
     return make_breaker
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A machine that runs other things meanwhile is not an outage: tests/faults has those."""
+    monkeypatch.setattr("breaker.store.connect.TIMEOUT", 2.0)

@@ -600,17 +600,14 @@ def test_bad_durations_are_named(make, bad):
         lambda: breaker.acquire(timeout=bad),
         lambda: breaker.wait(timeout=bad),
         lambda: breaker.pause(bad),
-        lambda: breaker.record_rate_limit_error(retry_after=bad),
     ):
         with pytest.raises(ConfigurationError, match="must be None or seconds from 0"):
             call()
     assert not breaker.status().exists
 
 
-def test_bad_error_ids_limits_and_changes_are_named(make):
+def test_bad_limits_and_changes_are_named(make):
     breaker = make()
-    with pytest.raises(ConfigurationError, match="error_id must be"):
-        breaker.record_rate_limit_error(error_id="")
     with pytest.raises(ConfigurationError, match="limit must be"):
         breaker.events(limit=0)
     with pytest.raises(

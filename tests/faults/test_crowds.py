@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from breaker import AsyncBreaker, Breaker
-from breaker.store import connect
+from breaker.store import pool
 from tests.contract.waiting import eventually
 from tests.faults.proxy import Proxy
 
@@ -96,7 +96,7 @@ async def test_who_is_cancelled_in_mid_reply_spoils_nobodys_answer(proxy, name):
 LOCKS = {
     "a view's": lambda breaker: breaker._watch._view._lock,
     "the pump's": lambda breaker: breaker._watch._pump._lock,
-    "the clients'": lambda _: connect._lock,
+    "the pools'": lambda _: pool._lock,
     "the outage's": lambda breaker: breaker._store._outage._lock,
     "the fallback's": lambda breaker: breaker._store._fallback._lock,
 }

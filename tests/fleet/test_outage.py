@@ -8,8 +8,15 @@ from breaker import AsyncBreaker, Breaker, BreakerOpen, ConfigurationError, Stor
 from breaker.store.outage import Outage
 from breaker.store.target import Target
 from tests.contract.waiting import eventually
+from tests.faults.proxy import Proxy
 
 LONG = 600.0
+
+
+@pytest.fixture
+def proxy(server):
+    with Proxy(server.url) as proxy:
+        yield proxy
 
 
 class Limited(Exception):
@@ -57,11 +64,28 @@ def test_a_known_pace_is_shared(new_server, name):
     server = new_server()
     with Breaker(name, url=server.url) as breaker:
         breaker.acquire().success()
+        eventually(breaker._watch.is_quiet)  # so that it hears of what follows
         assert breaker.observe({"RateLimit-Remaining": "3", "RateLimit-Reset": "600"})
         eventually(lambda: breaker._watch.last.get("listeners"))
         server.kill()
         eventually(lambda: breaker._watch.staleness is None)
         breaker.acquire(timeout=0)
+        with pytest.raises(BreakerOpen) as refused:
+            breaker.acquire(timeout=0)
+        assert refused.value.state == "half-open"
+
+
+@pytest.mark.parametrize("recovery", ["pace", "probe"])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_an_outage_just_after_a_pause_begins_half_open(proxy, name, recovery, is_read):
+    given = {"threshold": 1, "recovery": recovery, "push": False}
+    with Breaker(name, url=proxy.url, **given) as breaker:
+        breaker.record_rate_limit_error(retry_after=0.3)
+        if is_read:
+            eventually(lambda: breaker.status().state == "half-open")
+        proxy.freeze()
+        eventually(lambda: not breaker.is_paused())
+        assert breaker.acquire(timeout=0)._grant.is_local
         with pytest.raises(BreakerOpen) as refused:
             breaker.acquire(timeout=0)
         assert refused.value.state == "half-open"
@@ -119,9 +143,10 @@ def test_the_store_is_right_again_when_it_returns(new_server, name, caplog):
             breaker.record_rate_limit_error()
         assert breaker.is_paused()
         server.start()
-        eventually(lambda: not breaker.is_paused())
-        # What was counted meanwhile is not told late.
-        assert breaker.status().consecutive_errors == 1
+        # What was counted meanwhile is handed in.
+        with Breaker(name, url=server.url, push=False) as other:
+            eventually(lambda: other.status().consecutive_errors == 3)
+        assert breaker.is_paused()
     assert "answers again after" in caplog.text
 
 

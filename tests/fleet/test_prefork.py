@@ -11,7 +11,7 @@ import pytest
 
 from breaker import Breaker, tally
 from breaker.push import pump as push_pump
-from breaker.store import connect
+from breaker.store import pool
 from breaker.store.outage import failures
 from tests.contract.waiting import eventually
 
@@ -83,7 +83,7 @@ def locks_held(breaker):
             breaker._store._outage,
             breaker._store._fallback,
             push_pump,
-            connect,
+            pool,
             tally,
         ):
             stack.enter_context(holder._lock)

@@ -189,8 +189,3 @@ def test_listeners_are_called_by_one_thread_in_order(url, name):
 def test_a_pause_has_a_longest_length(url, name, bad):
     with Breaker(name, url=url) as breaker, pytest.raises(ValueError, match="at most a year"):
         breaker.pause(bad)
-
-
-def test_an_error_id_must_be_encodable(url, name):
-    with Breaker(name, url=url) as breaker, pytest.raises(ValueError, match="error_id must be"):
-        breaker.record_rate_limit_error(error_id="\ud800")

@@ -6,8 +6,12 @@ from pathlib import Path
 import breaker
 
 PACKAGE = Path(breaker.__file__).parent
-# What may differ: how a coroutine function's type is written.
-TYPES = {"Awaitable[R]": "R", "Awaitable[J | None]": "J | None", "Awaitable[object]": "object"}
+# What may differ: how a coroutine function's type is written, and which functions are decorated.
+NAMES = {
+    "Awaitable[J | None]": "J | None",
+    "Awaitable[object]": "object",
+    "awaited(": "blocking(",
+}
 
 
 class Blocking(ast.NodeTransformer):
@@ -32,12 +36,10 @@ def body(file, kind):
             if ast.get_docstring(node) is not None and isinstance(node, ast.ClassDef):
                 node.body = node.body[1:]
             text = ast.unparse(node).replace("AsyncStore", "SyncStore")
-            for awaited, blocking in TYPES.items():
+            for awaited, blocking in NAMES.items():
                 text = text.replace(awaited, blocking)
             text = text.replace("Async", "").replace("__aenter__", "__enter__")
-            text = text.replace("__aexit__", "__exit__").replace(
-                "an async function", "a function"
-            )
+            text = text.replace("__aexit__", "__exit__").replace("an async", "a")
             found[node.name.replace("Async", "")] = text
     return found
 

@@ -1,0 +1,147 @@
+"""The few connections of each event loop to a store. What belongs to a loop ends with it."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Any, Self
+
+from breaker import forking
+from breaker.store import connect
+from breaker.store.command import Command
+from breaker.store.target import Target
+
+# Seconds by which a deadline may come late before it is taken for a sign that the loop, and not
+# the store, stood still. The replies that have come meanwhile are looked at first.
+LAG = 0.02
+
+
+class LoopPool:
+    """One event loop's connections to one store.
+
+    Attributes:
+        users: the drivers that use it.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.users: set[object] = set()
+        self._client = connect.open_async(target)
+        self._turns = asyncio.Semaphore(connect.CONNECTIONS)
+        self._life: AsyncGenerator[None, None]
+
+    async def run(self, command: Command) -> Any:
+        """Run a command.
+
+        Raises:
+            StoreUnavailable: an outage began while this waited for its turn.
+            redis.RedisError, OSError: the command failed.
+        """
+        # Many tasks and few connections: waiting for one is not a sign of an outage.
+        async with self._turns:
+            command.begin()
+            async with Deadline(connect.TIMEOUT):
+                return await self._client.execute_command(*command.words)
+
+    async def drop(self) -> None:
+        """Close the idle connections; other tasks may be using the others."""
+        await self._client.connection_pool.disconnect(inuse_connections=False)
+
+    async def end_with_loop(self) -> None:
+        """Have the connections closed when the loop ends, for no caller may see to it.
+
+        A loop that ends closes the asynchronous generators that were begun in it.
+        """
+        self._life = self._live()
+        await anext(self._life)
+
+    async def end(self) -> None:
+        """Close all connections."""
+        await self._life.aclose()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            with _lock:
+                for key in [key for key, pool in _pools.items() if pool is self]:
+                    del _pools[key]
+            with contextlib.suppress(Exception):
+                await self._client.aclose()
+                await self._client.connection_pool.disconnect()
+
+
+class Deadline:
+    """Ends what its task waits for with a TimeoutError, after a number of seconds.
+
+    If the loop itself stood still, the replies that came meanwhile are let in first.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._at = self._loop.time() + seconds
+        self._is_over = self._was_late = False
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._timer = self._loop.call_at(self._at, self._expire)
+        return self
+
+    def _expire(self) -> None:
+        if self._loop.time() - self._at > LAG and not self._was_late:
+            self._was_late = True
+            self._timer = self._loop.call_later(LAG, self._expire)
+            return
+        self._is_over = True
+        self._task.cancel()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if not self._is_over:
+            return
+        is_ours = self._task.uncancel() <= self._cancelling
+        if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise TimeoutError("the store took too long") from error
+
+
+_pools: dict[tuple[asyncio.AbstractEventLoop, str], LoopPool] = {}
+# Loops run in threads of their own.
+_lock = threading.Lock()
+
+
+async def lend(target: Target) -> LoopPool:
+    """The running loop's connections to a store, shared by all who ask for them."""
+    key = (asyncio.get_running_loop(), target.identity)
+    pool = _pools.get(key)
+    if pool is None:
+        with _lock:
+            for old in [known for known in _pools if known[0].is_closed()]:
+                del _pools[old]
+            pool = _pools[key] = LoopPool(target)
+        await pool.end_with_loop()
+    return pool
+
+
+async def give_back(target: Target, user: object) -> None:
+    """The last user to give the running loop's connections back closes them."""
+    with _lock:
+        pool = _pools.get((asyncio.get_running_loop(), target.identity))
+    if pool is None:
+        return
+    pool.users.discard(user)
+    if not pool.users:
+        await pool.end()
+
+
+@forking.in_child
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()

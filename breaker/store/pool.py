@@ -1,0 +1,158 @@
+"""The few connections of this process to a store, whatever the number of its breakers and threads.
+
+A thread waits here for its turn as long as the store makes progress: to wait for one's own
+connections says nothing about the store. Once the store hangs, each one that gets its turn learns
+of the outage before it sends anything.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from breaker import forking
+from breaker.store import connect
+from breaker.store.bounded import set_deadline
+from breaker.store.command import Command
+from breaker.store.target import Target
+
+
+class Pool:
+    """Connections for blocking commands.
+
+    Args:
+        target: the store.
+
+    Attributes:
+        users: how many drivers share it.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.users = 0
+        self._client = connect.open_bounded(target)
+        self._turns = threading.Semaphore(connect.CONNECTIONS)
+        # With the generation in which each was made; an older one is closed when it comes back.
+        self._idle: list[tuple[int, Any]] = []
+        self._generation = 0
+        forking.renewed(self)
+
+    def run(self, command: Command) -> Any:
+        """Run a command.
+
+        Raises:
+            StoreUnavailable: an outage began while this waited for its turn.
+            redis.RedisError, OSError: the command failed.
+        """
+        (answer,) = self.run_all([command])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def run_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands in one round trip; an error that the store answers stands in its place.
+
+        Raises:
+            StoreUnavailable: an outage began while this waited for its turn.
+            redis.RedisError, OSError: there is no answer.
+        """
+        with self._turns:
+            for command in commands:
+                command.begin()
+            set_deadline(time.monotonic() + connect.TIMEOUT)
+            generation, connection = self._take()
+            try:
+                return self._exchange(connection, commands)
+            except BaseException:
+                connection.disconnect()
+                raise
+            finally:
+                self._put(generation, connection)
+
+    def drop(self) -> None:
+        """Close the connections: the idle ones now, the others as they come back."""
+        self._generation += 1
+        idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.disconnect()
+
+    def after_fork(self) -> None:
+        """In a forked child the sockets are the parent's."""
+        self._turns = threading.Semaphore(connect.CONNECTIONS)
+        self._idle = []
+
+    def _take(self) -> tuple[int, Any]:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._generation, self._client.connection_pool.make_connection()
+
+    def _put(self, generation: int, connection: Any) -> None:
+        if generation == self._generation:
+            self._idle.append((generation, connection))
+        else:
+            connection.disconnect()
+
+    def _exchange(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
+        """Send and receive; once more over a fresh connection, if the old one broke."""
+        packed = connection.pack_commands([command.words for command in commands])
+        for may_retry in (True, False):
+            try:
+                connection.send_packed_command(packed, check_health=False)
+                _skip_unread(connection)
+                return [self._answer(connection, command) for command in commands]
+            except (redis.AuthenticationError, redis.exceptions.BusyLoadingError):
+                raise
+            except redis.ConnectionError:
+                connection.disconnect()
+                if not may_retry:
+                    raise
+        raise AssertionError  # not reached
+
+    def _answer(self, connection: Any, command: Command) -> Any:
+        try:
+            return self._client.parse_response(connection, command.words[0])
+        except redis.ResponseError as error:
+            return error
+        finally:
+            # Each further answer has a time of its own: a large reading is slow, not down.
+            set_deadline(time.monotonic() + connect.TIMEOUT)
+
+
+def _skip_unread(connection: Any) -> None:
+    """Read the answers that were not waited for when the connection was made."""
+    while connection.unread:
+        connection.unread -= 1
+        with contextlib.suppress(redis.ResponseError):
+            connection.read_response()
+
+
+_pools: dict[str, Pool] = {}
+_lock = threading.Lock()
+
+
+def lend(target: Target) -> Pool:
+    """This process's connections to a store, shared by all who ask for them."""
+    with _lock:
+        pool = _pools.get(target.identity) or Pool(target)
+        _pools[target.identity] = pool
+        pool.users += 1
+    return pool
+
+
+def give_back(target: Target) -> None:
+    """The last user to give them back closes them."""
+    with _lock:
+        pool = _pools[target.identity]
+        pool.users -= 1
+        if pool.users == 0:
+            del _pools[target.identity]
+            pool.drop()
+
+
+@forking.in_child
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()
