@@ -13,6 +13,7 @@ import redis
 
 from benchmarks import (
     commands,
+    deadlines,
     many,
     memory,
     overhead,
@@ -40,6 +41,7 @@ def main() -> int:
     measures: dict[str, Callable[[str], Iterator[Figure]]] = {
         "overhead": overhead.measure,
         "commands": commands.measure,
+        "deadlines": deadlines.measure,
         "throughput": throughput.measure,
         "reaction": reaction.measure,
         "server": server_cost.measure,

@@ -20,8 +20,6 @@ from breaker.store.target import Target
 
 # Seconds that a command may take, its connection included.
 TIMEOUT = 0.25
-# How many connections for commands a process has, or an event loop.
-CONNECTIONS = 2
 # What the server's CLIENT LIST calls them.
 CLIENT_NAME = "breaker-commands"
 

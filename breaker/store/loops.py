@@ -1,4 +1,4 @@
-"""The few connections of each event loop to a store. What belongs to a loop ends with it."""
+"""The connection of each event loop to a store. What belongs to a loop ends with it."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,13 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Self
 
+import redis
+
 from breaker import forking
 from breaker.store import connect
 from breaker.store.command import Command
 from breaker.store.target import Target
+from breaker.store.turns import Entry, Turns, finish_all, is_shared
 
 # Seconds by which a deadline may come late before it is taken for a sign that the loop, and not
 # the store, stood still. The replies that have come meanwhile are looked at first.
@@ -27,21 +30,53 @@ class LoopPool:
     def __init__(self, target: Target) -> None:
         self.users: set[object] = set()
         self._client = connect.open_async(target)
-        self._turns = asyncio.Semaphore(connect.CONNECTIONS)
+        self._turns = Turns()
+        self._turn = asyncio.Lock()
         self._life: AsyncGenerator[None, None]
 
     async def run(self, command: Command) -> Any:
-        """Run a command.
+        """Run a command, together with those of the tasks that wait meanwhile.
 
         Raises:
             StoreUnavailable: an outage began while this waited for its turn.
             redis.RedisError, OSError: the command failed.
         """
-        # Many tasks and few connections: waiting for one is not a sign of an outage.
-        async with self._turns:
-            command.begin()
+        entry = self._turns.join(command)
+        try:
+            async with self._turn:
+                while not entry.is_done:
+                    await self._run_batch(entry)
+        except BaseException:
+            self._turns.leave(entry)
+            raise
+        return entry.result()
+
+    async def _run_batch(self, own: Entry) -> None:
+        batch = self._turns.take()
+        if not batch:
+            return
+        try:
             async with Deadline(connect.TIMEOUT):
-                return await self._client.execute_command(*command.words)
+                answers = await self._send(batch)
+        except BaseException as error:
+            if not is_shared(error):
+                self._turns.put_back(batch, own)
+                raise
+            self._turns.fail(batch, error)
+        else:
+            finish_all(batch, answers)
+
+    async def _send(self, batch: list[Entry]) -> list[Any]:
+        if len(batch) == 1:
+            try:
+                return [await self._client.execute_command(*batch[0].command.words)]
+            except redis.ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(transaction=False)
+        for entry in batch:
+            pipeline.execute_command(*entry.command.words)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
 
     async def drop(self) -> None:
         """Close the idle connections; other tasks may be using the others."""

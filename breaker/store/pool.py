@@ -1,7 +1,7 @@
-"""The few connections of this process to a store, whatever the number of its breakers and threads.
+"""The one connection of this process to a store, whatever the number of its breakers and threads.
 
 A thread waits here for its turn as long as the store makes progress: to wait for one's own
-connections says nothing about the store. Once the store hangs, each one that gets its turn learns
+connection says nothing about the store. Once the store hangs, each one that gets its turn learns
 of the outage before it sends anything.
 """
 
@@ -18,6 +18,7 @@ from breaker.store import connect
 from breaker.store.bounded import set_deadline
 from breaker.store.command import Command
 from breaker.store.target import Target
+from breaker.store.turns import Entry, Turns, finish_all, is_shared
 
 
 class Pool:
@@ -33,23 +34,43 @@ class Pool:
     def __init__(self, target: Target) -> None:
         self.users = 0
         self._client = connect.open_bounded(target)
-        self._turns = threading.Semaphore(connect.CONNECTIONS)
+        self._turns = Turns()
+        self._turn = threading.Lock()
         # With the generation in which each was made; an older one is closed when it comes back.
         self._idle: list[tuple[int, Any]] = []
         self._generation = 0
         forking.renewed(self)
 
     def run(self, command: Command) -> Any:
-        """Run a command.
+        """Run a command, together with those of the threads that wait meanwhile.
 
         Raises:
             StoreUnavailable: an outage began while this waited for its turn.
             redis.RedisError, OSError: the command failed.
         """
-        (answer,) = self.run_all([command])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        entry = self._turns.join(command)
+        try:
+            with self._turn:
+                while not entry.is_done:
+                    self._run_batch(entry)
+        except BaseException:
+            self._turns.leave(entry)
+            raise
+        return entry.result()
+
+    def _run_batch(self, own: Entry) -> None:
+        batch = self._turns.take()
+        if not batch:
+            return
+        try:
+            answers = self._send([entry.command for entry in batch], extends=False)
+        except BaseException as error:
+            if not is_shared(error):
+                self._turns.put_back(batch, own)
+                raise
+            self._turns.fail(batch, error)
+        else:
+            finish_all(batch, answers)
 
     def run_all(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip; an error that the store answers stands in its place.
@@ -58,18 +79,21 @@ class Pool:
             StoreUnavailable: an outage began while this waited for its turn.
             redis.RedisError, OSError: there is no answer.
         """
-        with self._turns:
+        with self._turn:
             for command in commands:
                 command.begin()
-            set_deadline(time.monotonic() + connect.TIMEOUT)
-            generation, connection = self._take()
-            try:
-                return self._exchange(connection, commands)
-            except BaseException:
-                connection.disconnect()
-                raise
-            finally:
-                self._put(generation, connection)
+            return self._send(commands, extends=True)
+
+    def _send(self, commands: Sequence[Command], *, extends: bool) -> list[Any]:
+        set_deadline(time.monotonic() + connect.TIMEOUT)
+        generation, connection = self._take()
+        try:
+            return self._exchange(connection, commands, extends=extends)
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self._put(generation, connection)
 
     def drop(self) -> None:
         """Close the connections: the idle ones now, the others as they come back."""
@@ -80,7 +104,8 @@ class Pool:
 
     def after_fork(self) -> None:
         """In a forked child the sockets are the parent's."""
-        self._turns = threading.Semaphore(connect.CONNECTIONS)
+        self._turns = Turns()
+        self._turn = threading.Lock()
         self._idle = []
 
     def _take(self) -> tuple[int, Any]:
@@ -95,14 +120,16 @@ class Pool:
         else:
             connection.disconnect()
 
-    def _exchange(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
+    def _exchange(
+        self, connection: Any, commands: Sequence[Command], *, extends: bool
+    ) -> list[Any]:
         """Send and receive; once more over a fresh connection, if the old one broke."""
         packed = connection.pack_commands([command.words for command in commands])
         for may_retry in (True, False):
             try:
                 connection.send_packed_command(packed, check_health=False)
                 _skip_unread(connection)
-                return [self._answer(connection, command) for command in commands]
+                return [self._answer(connection, command, extends) for command in commands]
             except (redis.AuthenticationError, redis.exceptions.BusyLoadingError):
                 raise
             except redis.ConnectionError:
@@ -111,14 +138,14 @@ class Pool:
                     raise
         raise AssertionError  # not reached
 
-    def _answer(self, connection: Any, command: Command) -> Any:
+    def _answer(self, connection: Any, command: Command, extends: bool) -> Any:
         try:
             return self._client.parse_response(connection, command.words[0])
         except redis.ResponseError as error:
             return error
         finally:
-            # Each further answer has a time of its own: a large reading is slow, not down.
-            set_deadline(time.monotonic() + connect.TIMEOUT)
+            if extends:  # a large reading is slow, not down: each answer has a time of its own
+                set_deadline(time.monotonic() + connect.TIMEOUT)
 
 
 def _skip_unread(connection: Any) -> None:

@@ -66,12 +66,17 @@ class Proxy:
 
     def holds(self, request: bytes) -> bool:
         """Whether such a request has come and was not passed on."""
+        return self.held(request) > 0
+
+    def held(self, request: bytes) -> int:
+        """How many such requests have come and were not passed on."""
+        count = 0
         with self._lock:
             for client in self._clients:
                 with contextlib.suppress(BlockingIOError):
-                    if request in client.recv(CHUNK, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-                        return True
-        return False
+                    got = client.recv(CHUNK, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+                    count += got.count(request)
+        return count
 
     def refuse(self) -> None:
         """Let no new connection in."""

@@ -16,6 +16,12 @@ class Limited(Exception):
     status_code = 429
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A machine that runs other things meanwhile is not an outage."""
+    monkeypatch.setattr("breaker.store.connect.TIMEOUT", 2.0)
+
+
 def hammer(breaker, times):
     for _ in range(times):
         with pytest.raises(Limited), breaker.guard():
@@ -41,7 +47,7 @@ def in_threads(number, work):
 
 @pytest.mark.parametrize("push", [True, False], ids=["pushed", "strict"])
 def test_threads_lose_no_error(url, name, told, push):
-    with Breaker(name, url=url, threshold=100_000, push=push) as breaker:
+    with Breaker(name, url=url, threshold=100_000, pace_from=0, push=push) as breaker:
         in_threads(8, lambda: hammer(breaker, 200))
         status = breaker.status()
         assert (status.consecutive_errors, status.rate_limit_errors) == (1600, 1600)
@@ -58,7 +64,7 @@ def test_threads_trip_once(url, name, caplog):
 def test_a_crowd_before_a_far_store_is_no_outage(proxy, name, told):
     """A thread that waits for one of the few connections has not met a dead store."""
     proxy.delay = 0.02
-    with Breaker(name, url=proxy.url, threshold=1000, push=False) as breaker:
+    with Breaker(name, url=proxy.url, threshold=1000, pace_from=0, push=False) as breaker:
         in_threads(24, breaker.record_rate_limit_error)
         proxy.delay = 0.0
         assert breaker.status().consecutive_errors == 24
@@ -66,7 +72,9 @@ def test_a_crowd_before_a_far_store_is_no_outage(proxy, name, told):
 
 
 async def test_tasks_lose_no_error(url, name, told):
-    async with AsyncBreaker(name, url=url, threshold=100_000, push=False) as breaker:
+    async with AsyncBreaker(
+        name, url=url, threshold=100_000, pace_from=0, push=False
+    ) as breaker:
         await breaker.record_rate_limit_error()
         await asyncio.gather(*(breaker.record_rate_limit_error() for _ in range(299)))
         assert (await breaker.status()).consecutive_errors == 300
@@ -74,7 +82,9 @@ async def test_tasks_lose_no_error(url, name, told):
 
 
 async def test_who_is_cancelled_in_mid_reply_spoils_nobodys_answer(proxy, name):
-    async with AsyncBreaker(name, url=proxy.url, push=False, threshold=1000) as breaker:
+    async with AsyncBreaker(
+        name, url=proxy.url, push=False, pace_from=0, threshold=1000
+    ) as breaker:
         await breaker.record_success()
         for number in range(1, 11):
             proxy.freeze()

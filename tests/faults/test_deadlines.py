@@ -8,11 +8,12 @@ import threading
 import pytest
 
 from breaker import AsyncBreaker, Breaker
-from breaker.store import connect
 from tests.faults.test_crowds import in_threads
 from tests.servers import HOST
 
 CROWD = 40
+# How many of them may send before the first one has met the time-out.
+FEW = 2
 # How long what hangs would go on if nobody left it, in seconds.
 HANGS = 20
 
@@ -22,7 +23,8 @@ def test_threads_on_a_frozen_store_learn_from_the_first(proxy, name):
         breaker.record_success()
         proxy.freeze()
         in_threads(CROWD, breaker.is_paused)
-        assert 0 < breaker._store._outage.failures <= connect.CONNECTIONS
+        assert breaker._store._outage.number == 1
+        assert 0 < proxy.held(b"EVALSHA") <= FEW
 
 
 async def test_tasks_on_a_frozen_store_learn_from_the_first(proxy, name):
@@ -30,7 +32,8 @@ async def test_tasks_on_a_frozen_store_learn_from_the_first(proxy, name):
         await breaker.record_success()
         proxy.freeze()
         await asyncio.gather(*(breaker.is_paused() for _ in range(CROWD)))
-        assert 0 < breaker._store._outage.failures <= connect.CONNECTIONS
+        assert breaker._store._outage.number == 1
+        assert 0 < proxy.held(b"EVALSHA") <= FEW
 
 
 class Odd:
