@@ -194,7 +194,7 @@ class Reader:
 
         None: the breaker is closed, so that the queue need not be held any more.
         """
-        while len(self._running) < self._consumer.pool.num_processes:
+        while len(self._running) < _slots(self._consumer.pool):
             permit, wait = acquire(breaker)
             if permit is None:
                 return wait
@@ -321,6 +321,13 @@ def _send_again(task: Task, queue: str, delay: float) -> None:
     """
     task.signature_from_request(queue=queue, countdown=delay or None).apply_async()
     raise Ignore
+
+
+def _slots(pool: Any) -> int:
+    """How many tasks a pool runs at a time; autoscaling changes it."""
+    # Before Celery 5.7 the greenlets' num_processes is the number that run now.
+    slots: int = pool.limit if getattr(pool, "is_green", False) else pool.num_processes
+    return slots
 
 
 def _routes(gate: Gate, consumed: Mapping[str, Queue]) -> dict[tuple[str, str], str]:

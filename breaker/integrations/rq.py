@@ -188,10 +188,15 @@ class BreakerSimpleWorker(BreakerMixin, SimpleWorker):
 
 
 class BreakerSpawnWorker(BreakerMixin, SpawnWorker):
-    """RQ's worker that spawns a process for each job; the permit travels in the environment."""
+    """RQ's worker that spawns a process for each job; the permit travels in the environment.
+
+    It needs RQ 3.0, whose spawned processes are workers of the same class.
+    """
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Check that the spawned processes can be told what they need."""
+        with extra("rq", least="3.0"):
+            pass
         try:
             json.dumps(dict(self.breaker_options))
         except TypeError as error:

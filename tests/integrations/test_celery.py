@@ -12,7 +12,7 @@ from celery.exceptions import Ignore, Retry
 from kombu import Exchange, Queue
 
 from breaker import ConfigurationError
-from breaker.integrations.celery import PERMIT, guarded, install
+from breaker.integrations.celery import PERMIT, _routes, _slots, guarded, install
 from breaker.integrations.gate import Gate
 from tests.integrations.fleets import CeleryFleet
 
@@ -67,14 +67,24 @@ def test_a_worker_does_not_start_if_messages_do_not_tell_their_queue(store):
 
 
 def test_queues_that_get_the_same_messages_have_the_same_breaker():
-    from breaker.integrations.celery import _routes
-
     exchange = Exchange("both", type="direct")
     queues = {name: Queue(name, exchange, routing_key="same") for name in ("content", "other")}
     with pytest.raises(ConfigurationError, match="get the same messages"):
         _routes(Gate(["content"], line="{}"), queues)
     shared = Gate({"content": "one", "other": "one"}, line="{}")
     assert _routes(shared, queues)["both", "same"] in queues
+
+
+@pytest.mark.parametrize(
+    ("pool", "slots"),
+    [
+        ({"is_green": True, "limit": 4, "num_processes": 0}, 4),
+        ({"is_green": False, "limit": 4, "num_processes": 2}, 2),
+        ({"limit": 1, "num_processes": 1}, 1),
+    ],
+)
+def test_a_pool_of_greenlets_says_its_size_by_its_limit(pool, slots):
+    assert _slots(types.SimpleNamespace(**pool)) == slots
 
 
 # -- what runs in a child
