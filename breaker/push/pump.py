@@ -99,7 +99,7 @@ class Pump:
             if feed.users == 0:
                 del self._feeds[channel]
                 self._changes.append(feed)
-                feed.view.distrust()
+                feed.view.end()
             if self._feeds:
                 return
             self._stop.set()

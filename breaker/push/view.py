@@ -66,6 +66,7 @@ class View:
         "_calm_from",
         "_heard",
         "_is_calm",
+        "_is_ended",
         "_known_to",
         "_listeners",
         "_lock",
@@ -101,7 +102,7 @@ class View:
         self.meter = Meter()
         self._paused_until: float | None = None
         self._known_to = ""
-        self._is_calm = False
+        self._is_calm = self._is_ended = False
         self._calm_from = self._proof_at = math.inf
         # The newest `news` that was pushed (infinite until a proof says where to count from), and
         # the newest that was read elsewhere.
@@ -159,6 +160,8 @@ class View:
                 two lie own replies that came over another connection and overtook the proof.
         """
         with self._lock:
+            if self._is_ended:
+                return
             is_same = self._is_of_this_state(told)
             self.is_deaf = self.is_deaf or "push_lost" in told
             if is_proof:
@@ -238,6 +241,12 @@ class View:
             self.due = self.alarm = math.inf
         for wake in waiting:
             wake()
+
+    def end(self) -> None:
+        """No breaker uses it any more: a reading that is still under way must not revive it."""
+        with self._lock:
+            self._is_ended = True
+        self.distrust()
 
     def postpone(self, now: float) -> None:
         """The state could not be read: it is not trusted, and asked for again later."""

@@ -155,3 +155,14 @@ def test_a_fleet_does_not_ask_at_one_moment_whether_all_is_calm():
     assert min(dues) >= CALM_FROM
     assert max(dues) <= CALM
     assert max(dues) - min(dues) > (CALM - CALM_FROM) / 2
+
+
+def test_a_reading_that_comes_late_does_not_revive_a_view_that_was_closed():
+    view = View()
+    view.learn(whole(), 0.0, is_proof=True)
+    view.introduce("i")
+    view.end()
+    view.learn(whole(), 0.1, is_proof=True)
+    assert not view.is_proven
+    assert not view.runs
+    assert view.grant is None
