@@ -22,6 +22,7 @@ local function slow_down(b)
   trip(b, 'rate limit error while recovering', kind)
 end
 
+-- A caller without permits follows no pace, so its errors start none either.
 local function count(b)
   local workers = add_to_run(b, error_id, retry_after_ms)
   if b.row.disabled == '1' then
@@ -31,7 +32,7 @@ local function count(b)
     trip(b, 'the quota is exhausted', kind)
   elseif b.count >= num(b, 'threshold') and workers >= num(b, 'min_workers') then
     trip(b, b.count .. ' rate limit errors in a row', kind)
-  elseif watches_share(b) then
+  elseif permit_epoch ~= '' and watches_share(b) then
     weigh_share(b, successes)
   end
 end
@@ -46,7 +47,7 @@ local trips = num(b, 'trips')
 if b.row.state == 'open' then
   extend(b, retry_after_ms)
 elseif not is_paused(b) and is_current(b, permit_incarnation, permit_epoch) then
-  if b.row.state == 'half-open' then
+  if b.row.state == 'half-open' and (permit_epoch ~= '' or is_after_trip(b)) then
     slow_down(b)
   elseif not is_ahead(b, 'shadow_until') then
     count(b)

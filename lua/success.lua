@@ -20,6 +20,9 @@ if is_paused(b) or not is_current(b, permit_incarnation, permit_epoch) then
   changed = false
 elseif is_paced(b) then
   changed = prove_pace(b)
+  if permit_epoch == '' and not is_after_trip(b) and b.count > 0 then
+    changed = weigh_success(b, permit_run) or changed
+  end
 elseif b.row.state == 'half-open' then
   close(b)
   step(b, 'closed', {reason = 'a job went through'})

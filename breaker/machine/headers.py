@@ -34,7 +34,7 @@ def adjust_pace(b: Row, low: float, top: float, ms: int) -> bool:
 def begin_pace(b: Row, low: float, top: float, ms: int, reason: str) -> bool:
     """Begin a pace from closed. The epoch stays, so jobs that are under way count."""
     b.pace.hold(b.now, low, top, ms)
-    b.put(opened_at=b.now)
+    b.put(opened_at=b.now, trip_id="")
     clear_count(b)
     go_paced(b, "paced", reason)
     return True

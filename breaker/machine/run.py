@@ -31,6 +31,11 @@ def add_to_run(b: Row, error_id: str, retry_after_ms: int) -> int:
     return len(b.run_workers)
 
 
+def is_after_trip(b: Row) -> bool:
+    """Whether a trip began the recovery; if not, callers without permits count as in closed."""
+    return b.trip_id != ""
+
+
 def weigh_success(b: Row, permit_run: int | str) -> bool:
     """Whether a success ends the run: one that started before it is weak evidence."""
     is_of_run = permit_run == "" or int(permit_run) >= b.run

@@ -10,7 +10,7 @@ from breaker.machine.headers import adjust_pace, allowed_rates, begin_pace
 from breaker.machine.order import lift, order, replaced
 from breaker.machine.recovery import SLOT, SLOT_KEPT, prove_pace, take_probe, take_slot
 from breaker.machine.row import Call, Reply, Row
-from breaker.machine.run import add_to_run, is_current, weigh_success
+from breaker.machine.run import add_to_run, is_after_trip, is_current, weigh_success
 from breaker.machine.settings import apply_settings, enter
 from breaker.machine.settle import settle
 from breaker.machine.transition import close, free_lease, set_pause, step
@@ -79,10 +79,11 @@ class Machine(Row):
         if self.state == "open":
             extend(self, retry_after_ms)
         elif not self.is_paused and is_current(self, permit_incarnation, permit_epoch):
-            if self.state == "half-open":
+            if self.state == "half-open" and (permit_epoch != "" or is_after_trip(self)):
                 self._slow_down(error_id, permit_epoch, retry_after_ms, kind)
             elif not self.is_ahead(self.shadow_until):
-                self._count(error_id, retry_after_ms, kind, int(successes or 0))
+                own_successes = None if permit_epoch == "" else int(successes or 0)
+                self._count(error_id, retry_after_ms, kind, own_successes)
         commit(self)
         own = {"counted": self.is_counted, "tripped": self.trips > trips}
         return remember(self, error_id, view(self) | own)
@@ -98,7 +99,9 @@ class Machine(Row):
         self.put(reopens=0 if is_slot else self.reopens + 1)
         trip(self, "rate limit error while recovering", kind)
 
-    def _count(self, error_id: str, retry_after_ms: int, kind: str, successes: int) -> None:
+    def _count(
+        self, error_id: str, retry_after_ms: int, kind: str, successes: int | None
+    ) -> None:
         workers = add_to_run(self, error_id, retry_after_ms)
         if self.disabled:
             return
@@ -107,7 +110,7 @@ class Machine(Row):
             trip(self, "the quota is exhausted", kind)
         elif is_many and workers >= self.settings["min_workers"]:
             trip(self, f"{self.count} rate limit errors in a row", kind)
-        elif watches_share(self):
+        elif successes is not None and watches_share(self):
             weigh_share(self, successes)
 
     def success(  # noqa: PLR0917 - as many as the script has
@@ -124,7 +127,7 @@ class Machine(Row):
             return reply
         changed = False
         if not self.is_paused and is_current(self, permit_incarnation, permit_epoch):
-            changed = self._went_through(permit_run)
+            changed = self._went_through(permit_epoch, permit_run)
         is_weighed = self.is_dirty
         if self.state_now == "closed":
             note_successes(self, int(successes or 1))
@@ -132,9 +135,11 @@ class Machine(Row):
         said = brief(self) | {"changed": changed}
         return remember(self, call.token, said) if is_weighed else answer(self, said)
 
-    def _went_through(self, permit_run: int | str) -> bool:
+    def _went_through(self, permit_epoch: int | str, permit_run: int | str) -> bool:
         if self.is_paced:
-            return prove_pace(self)
+            is_first = prove_pace(self)
+            is_counted = permit_epoch == "" and not is_after_trip(self) and self.count > 0
+            return weigh_success(self, permit_run) or is_first if is_counted else is_first
         if self.state == "half-open":
             close(self)
             step(self, "closed", "a job went through")

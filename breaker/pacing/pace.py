@@ -164,6 +164,7 @@ class Rate:
         """Go on after an operator's pause, in which no slot could be used and no turn passed."""
         self._stand_still(now, max(0.0, now - self.slot))
         self.calm_from, self.calm_idle = now, 0.0
+        self.quiet_from = max(self.quiet_from, now)
 
     def _stand_still(self, now: float, unused: float) -> None:
         self.slot = max(self.slot, now)

@@ -33,6 +33,7 @@ local function begin_pace(b, low, top, ms, reason)
   pace_hold(pace_of(b), b.now, low, top, ms)
   put_pace(b)
   put(b, 'opened_at', b.now)
+  put(b, 'trip_id', '')
   clear_count(b)
   go_paced(b, 'paced', {reason = reason})
   return true

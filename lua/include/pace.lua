@@ -135,7 +135,7 @@ end
 -- Goes on after an operator's pause, in which no slot could be used and no turn passed.
 local function pace_thaw(p, now)
   pace_stand_still(p, now, math.max(0, now - p.slot))
-  p.calm_from, p.calm_idle = now, 0
+  p.calm_from, p.calm_idle, p.quiet_from = now, 0, math.max(p.quiet_from, now)
 end
 
 -- Moves every moment: the store's clock was set back.

@@ -59,6 +59,12 @@ local function add_to_run(b, error_id, retry_after_ms)
   return add_worker(b)
 end
 
+-- A pace that no trip began holds back only jobs with permits. Errors and successes of callers
+-- without permits then count as in closed.
+local function is_after_trip(b)
+  return (b.row.trip_id or '') ~= ''
+end
+
 local function end_run(b)
   clear_count(b)
   put(b, 'run_errors', '')

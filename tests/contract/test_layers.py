@@ -311,3 +311,30 @@ def test_shadow_under_an_operators_pause_ends_the_trip_in_silence(make):
     assert breaker.configure({"mode": "shadow"}).state == "forced-open"
     assert [event.event for event in breaker.events()] == ["tripped", "paused", "settings"]
     assert breaker.resume().state == "closed"
+
+
+# -- callers without permits follow no pace
+
+
+def test_errors_without_permits_start_no_pace_and_trip_only_in_a_row(make):
+    breaker = make(threshold=5, cooldown=LONG, push=False)
+    for _ in range(12):
+        for _ in range(3):
+            breaker.record_success()
+        breaker.record_rate_limit_error()
+    status = breaker.status()
+    assert (status.state, status.trips) == ("closed", 0)
+    assert trip(breaker).trips == 1
+
+
+def test_an_error_without_a_permit_does_not_trip_a_pace_that_no_trip_began(make):
+    breaker = make(threshold=3, cooldown=LONG, push=False)
+    breaker.acquire().success()
+    scarce = {"RateLimit-Limit": "100", "RateLimit-Remaining": "3", "RateLimit-Reset": "30"}
+    assert breaker.observe(scarce)
+    for _ in range(4):
+        assert not trip(breaker, errors=2).tripped
+        breaker.record_success()
+    status = breaker.status()
+    assert (status.state, status.trips) == ("half-open", 0)
+    assert trip(breaker, errors=3).tripped

@@ -67,3 +67,12 @@ def test_paused_time_is_counted_once(client, name):
     lua.ask("snapshot", NOW - 100_000, token="b", who="w")
     over = lua.ask("snapshot", NOW - 98_000, token="c", who="w")
     assert over["paused_ms"] == 5000
+
+
+def test_a_long_operators_pause_does_not_end_the_recovery_under_it(client, name):
+    lua = tripped(client, name)
+    first = ask(lua, "acquire", NOW + 5001, "p")
+    ask(lua, "success", NOW + 5100, "s", permit_epoch=first["epoch"], permit_run=first["run"])
+    ask(lua, "pause", NOW + 6000, "o", reason="", pause_ms=700_000)
+    assert ask(lua, "acquire", NOW + 706_001, "q")["state"] == "half-open"
+    assert ask(lua, "acquire", NOW + 706_100, "r")["state"] == "half-open"
