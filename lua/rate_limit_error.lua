@@ -3,13 +3,12 @@
 -- ARGV  token channel who declares error_id permit_incarnation permit_epoch retry_after_ms kind successes
 -- reply counted tripped duplicate transitions + the view of snapshot
 -- permit_incarnation and permit_epoch are '' for callers without permits. retry_after_ms is 0 where
--- none is known. kind is rate_limit, overload or quota; an exhausted quota trips at once.
--- successes is how many this process had since its last report, in the last 10 s at most.
+-- none is known. kind: rate_limit, overload or quota, which trips at once. successes: how many this
+-- process had since its last report, in the last 10 s at most.
 -- @include excess
 
 local error_id, permit_incarnation, permit_epoch = ARGV[5], ARGV[6], ARGV[7]
-local retry_after_ms, kind = tonumber(ARGV[8]), ARGV[9]
-local successes = tonumber(ARGV[10]) or 0
+local retry_after_ms, kind, successes = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]) or 0
 
 -- A Retry-After as long as the cooldown, and every error of a job without a slot, is a trip.
 local function slow_down(b)
