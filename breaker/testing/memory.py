@@ -12,6 +12,7 @@ from breaker.face import Face
 from breaker.machine import Machine
 from breaker.model import State, Status
 from breaker.protocol.requests import Ask, Request, Send, Sleep
+from breaker.store.carry_out import Store
 from breaker.store.run_async import AsyncStore
 from breaker.store.run_sync import SyncStore
 from breaker.sync import Breaker
@@ -97,8 +98,8 @@ class MemoryStore:
 class _SyncMemory(SyncStore):
     memory: MemoryStore
 
-    def __init__(self, *_given: Any, **_named: Any) -> None:  # it lends no connections
-        pass
+    def __init__(self, *given: Any, **named: Any) -> None:
+        Store.__init__(self, *given, **named)  # not SyncStore's, which lends connections
 
     def run(self, plan: Generator[Request, Any, T]) -> T:
         return self.memory.run(plan)
@@ -109,9 +110,6 @@ class _SyncMemory(SyncStore):
 
 class _AsyncMemory(AsyncStore):
     memory: MemoryStore
-
-    def __init__(self, *_given: Any, **_named: Any) -> None:
-        pass
 
     async def run(self, plan: Generator[Request, Any, T]) -> T:
         await asyncio.sleep(0)  # other tasks get their turn, as with a real store

@@ -55,6 +55,30 @@ def test_an_attempt_that_went_through_is_the_jobs_success(make, face):
     assert breaker.status().consecutive_errors == 0
 
 
+def test_what_an_attempt_reported_the_job_does_not_report_again(make, face, monkeypatch):
+    breaker = make(threshold=9)
+    breaker.record_rate_limit_error()
+    plans, sent = breaker.inner._plans, []
+    success = plans.success
+
+    def spied(grant):
+        sent.append(grant)
+        return success(grant)
+
+    monkeypatch.setattr(plans, "success", spied)
+
+    def limited(_permit):
+        yield breaker.inner.attempt().rate_limited(1)
+
+    def well(_permit):
+        yield breaker.inner.attempt().success()
+
+    face.within(breaker.inner.guard(), limited)
+    assert sent == []
+    face.within(breaker.inner.guard(), well)
+    assert len(sent) == 1
+
+
 def test_a_job_that_goes_on_after_a_limited_attempt_is_no_success(make, face):
     breaker = make(threshold=9)
 

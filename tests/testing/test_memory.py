@@ -103,8 +103,9 @@ async def test_the_asynchronous_breaker():
             raise Limited
     assert (await breaker.status()).state is State.OPEN
     assert await breaker.wait()
-    async with breaker, breaker.guard():
+    async with breaker.guard():
         pass
+    await breaker.close()
 
 
 def test_the_fixtures(pytester):

@@ -3,7 +3,8 @@
 An ignored error is one that has to be there: mypy complains about an ignore that it does not need.
 """
 
-from typing import assert_type
+from collections.abc import Coroutine
+from typing import Any, assert_type
 
 import httpx
 
@@ -36,6 +37,8 @@ def calls() -> None:
 
 
 async def awaited_calls() -> None:
+    begun: Coroutine[Any, Any, bytes] = fetch("a")
+    assert_type(await begun, bytes)
     assert_type(await fetch("a"), bytes)
     await fetch(1)  # type: ignore[arg-type] # a title is a str
     assert_type(await awaited.status(), Status)
