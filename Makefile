@@ -33,7 +33,7 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all test-integrations test-sdks bench bench-recovery picture check lint types \
+.PHONY: help setup demo test test-all test-integrations test-oldest test-sdks bench bench-recovery picture check lint types \
 	imports dead-code spelling lua-check wheel constraints clean
 
 help: ## list the targets
@@ -56,6 +56,18 @@ test-integrations: $(DEV) ## run fleets of each framework's workers against thei
 
 test-sdks: $(SDKS) ## run the HTTP hooks with the real SDKs of LLM providers
 	@$(dir $(SDKS))bin/python -m pytest -m sdk tests/sdks $(ARGS)
+
+# The oldest versions that the extras allow, with everything else as in constraints.txt.
+OLDEST := celery==5.4.0 dramatiq==1.17.0 rq==2.8.0
+OLDEST_NEEDS := gevent pika hypothesis pytest pytest-asyncio pytest-randomly pytest-timeout pytest-xdist
+
+test-oldest: $(DEV) ## run the trip of each framework's oldest supported version (2 minutes)
+	@mkdir -p build && rm -rf build/oldest && $(BIN)/python -m venv build/oldest
+	@grep -v -E '^(amqp|billiard|celery|dramatiq|kombu|rq|vine)==' constraints.txt >build/oldest.txt
+	@build/oldest/bin/python -m pip -qq --disable-pip-version-check install \
+		--constraint build/oldest.txt -e '.[cli,embedded,sentry]' $(OLDEST) $(OLDEST_NEEDS)
+	@build/oldest/bin/python -m pytest -m integration --numprocesses=2 tests/integrations \
+		-k "trip_stops and (prefork or gevent or redis or simple or fork)" $(ARGS)
 
 # PEERS=1 installs the other breakers first; without it, those that are missing are left out.
 bench: $(DEV) ## measure the cost of the guard (PEERS=1: of other breakers too; ARGS="--help": options)
