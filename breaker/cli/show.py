@@ -4,31 +4,43 @@ All text from the store passes through `clean`: any worker or operator may have 
 must not drive the reader's terminal.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
 from breaker.cli.durations import rough
 from breaker.model import State, Status
 from breaker.transitions import STATES
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Variables by which a user asks for colours without a terminal; rich knows them, too.
+FORCED = {"FORCE_COLOR", "TTY_COMPATIBLE"}
 # Spaces between two columns, and before a last cell that is on a line of its own.
 GAP = 2
 INDENT = 4
 
 
-def screen(*, stderr: bool = False) -> Console:
+def is_plain() -> bool:
+    """Whether the output is no terminal: nothing is coloured or cut, and rich is not needed."""
+    return not (sys.stdout.isatty() or FORCED & set(os.environ))
+
+
+def screen(*, stderr: bool = False) -> "Console":
     """The console to write to. Without a terminal nothing is coloured or cut."""
+    from rich.console import Console  # noqa: PLC0415 - takes longer than all else here
+
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def width() -> int:
     """The longest line that fits the output, in characters."""
-    console = screen()
-    return console.width if console.is_terminal else sys.maxsize
+    return sys.maxsize if is_plain() else screen().width
 
 
 def note(text: str) -> None:
@@ -38,6 +50,11 @@ def note(text: str) -> None:
 
 def lines(texts: Iterable[Text | str]) -> None:
     """Print an answer."""
+    if is_plain():
+        for text in texts:
+            sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+        return
     console = screen()
     for text in texts:
         console.print(text)

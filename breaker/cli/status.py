@@ -9,7 +9,6 @@ from rich.text import Text
 from breaker.cli import as_json, show
 from breaker.cli.exits import Exit
 from breaker.cli.options import command, json_option, name_argument
-from breaker.cli.report import Report
 from breaker.cli.session import Session
 from breaker.cli.table import in_order, overview
 
@@ -29,6 +28,8 @@ def status(session: Session, *, name: str | None, json: bool, check: bool) -> No
         answer: Any = [asdict(one) for one in found]
         lines = overview(session, found)
     else:
+        from breaker.cli.report import Report  # noqa: PLC0415 - only for one breaker
+
         report = Report.on(session, name)
         found = [report.status]
         answer = report.plain()

@@ -81,6 +81,16 @@ def test_status_brings_no_rules_and_no_push(url, prefix):
     assert " breaker.fleet" in done.stderr
     for heavy in ("machine", "pacing", "classify", "push", "protocol.plans", "aio"):
         assert f" breaker.{heavy}\n" not in done.stderr
+    for heavy in ("rich.console", "opentelemetry", "pydantic"):
+        assert f" {heavy}\n" not in done.stderr
+
+
+def test_colours_without_a_terminal_are_there_if_they_are_asked_for(run, make, monkeypatch):
+    make("content").pause()
+    assert "\x1b[" not in run("status").stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[" in run("status").stdout
 
 
 def test_no_command_is_the_help(run):
