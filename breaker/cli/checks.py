@@ -129,10 +129,10 @@ def memory(info: Info) -> Iterator[Check]:
         yield Check("memory", Level.OK, shown)
 
 
-def connections(count: int, listening: int, limit: int) -> Check:
-    """How many connections the server has, of how many."""
+def connections(count: int, listening: int, commands: int, limit: int) -> Check:
+    """How many connections the server has, of how many, and which are this library's."""
     shown = f"{count} of {limit}" if limit else f"{count}"
-    shown += f"; {listening} processes listen for changes"
+    shown += f"; {listening} processes listen for changes, {commands} connections for commands"
     if limit and count > FULL * limit:
         advice = "raise maxclients: a worker without a connection uses its local breaker"
         return Check("connections", Level.WARN, shown, advice)

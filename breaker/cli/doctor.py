@@ -3,7 +3,7 @@
 import shlex
 import statistics
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict
@@ -25,7 +25,7 @@ from breaker.fleet import Fleet
 from breaker.model import Transition
 from breaker.protocol.keys import Keys, registry
 from breaker.protocol.wire import text
-from breaker.store.connect import TIMEOUT, open_sync
+from breaker.store.connect import CLIENT_NAME, TIMEOUT, open_sync
 from breaker.store.link import NAME
 from breaker.store.run_sync import SyncStore
 from breaker.store.verdicts import translate
@@ -179,16 +179,15 @@ class Examination:
         yield from checks.memory(info)
 
     def connections(self) -> Iterator[Check]:
-        """Count the processes that listen for changes, by the name of their connection."""
+        """Count the connections of this library by their names."""
         try:
             clients = self.client.client_list()
         except redis.exceptions.NoPermissionError:
             advice = f"ACL SETUSER {self._user} +client|list"
             yield Check("connections", Level.OK, "may not be counted", advice)
             return
-        yield checks.connections(
-            len(clients), sum(one["name"] == NAME for one in clients), self._limit()
-        )
+        names = Counter(one["name"] for one in clients)
+        yield checks.connections(len(clients), names[NAME], names[CLIENT_NAME], self._limit())
 
     def _limit(self) -> int:
         """The most connections that the server takes; 0 if it does not say."""
