@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar, Unpack
 from breaker.config import Given, configured
 from breaker.errors import ConfigurationError
 from breaker.protocol.keys import PREFIX
+from breaker.store.fallback import Policy
 
 B = TypeVar("B")
 
@@ -21,7 +22,7 @@ def configure(
     prefix: str = PREFIX,
     worker: str | None = None,
     push: bool = True,
-    on_store_failure: str = "local",
+    on_store_failure: Policy = "local",
     **options: Unpack[Given],
 ) -> None:
     """Say what the module-level functions, here and in `breaker.aio`, make their breakers from.

@@ -27,7 +27,7 @@ from breaker.protocol.requests import Request
 from breaker.push import Watch
 from breaker.running import Place
 from breaker.store.carry_out import Store
-from breaker.store.fallback import Fallback
+from breaker.store.fallback import Fallback, Policy
 from breaker.store.outage import outage_of
 from breaker.store.target import this_worker
 from breaker.tally import Worker
@@ -57,7 +57,7 @@ class Face(Generic[S]):
         prefix: str = PREFIX,
         worker: str | None = None,
         push: bool = True,
-        on_store_failure: str = "local",
+        on_store_failure: Policy = "local",
         **options: Unpack[Given],
     ) -> None:
         """Make a breaker. It asks the store nothing yet.

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from breaker import forking
 from breaker.errors import StoreUnavailable
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 # How long, in milliseconds, the local breaker keeps to its share of the pace before it raises it.
 HELD = 60_000.0
-POLICIES = ("local", "open", "closed", "raise")
+# What a worker may use while the store is down.
+Policy = Literal["local", "open", "closed", "raise"]
+POLICIES: tuple[str, ...] = get_args(Policy)
 
 
 class Fallback:
