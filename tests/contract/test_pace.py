@@ -403,6 +403,26 @@ def test_a_kept_slot_is_called_back(recovering, other):
         breaker.acquire(timeout=0)
 
 
+def test_a_kept_slot_is_its_waiters_own(recovering, client, name):
+    """Each thread that waits gets a slot of its own, and takes no other's."""
+    line = recovering(FAST).inner._plans.line
+    me = 1
+    line._who = lambda: me
+    own, others = Grant("own", 1, 1, is_probe=False), Grant("other", 1, 1, is_probe=False)
+    assert not line.has_slot()
+    line.keep_slot(own)
+    me = 2
+    assert not line.has_slot()
+    assert line.take_slot() is None
+    line.keep_slot(others)
+    assert line.has_slot()
+    me = 1
+    assert line.take_slot() is own
+    assert line.take_slot() is None
+    me = 3  # it never waits: another thread has waited for its job
+    assert line.take_slot() is others
+
+
 # -- threads, tasks, lost states
 
 

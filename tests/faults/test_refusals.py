@@ -84,3 +84,53 @@ def test_a_store_that_returns_with_another_password_is_no_outage(new_server, nam
             proxy.accept()
             eventually(is_loud)
             eventually(is_loud)
+
+
+class Limited(Exception):
+    status_code = 429
+
+
+def test_a_refusal_that_meets_each_job_is_said_once_and_once_when_it_ends(
+    new_server, name, caplog
+):
+    server = new_server()
+    with Breaker(name, url=server.url) as breaker:
+        breaker.acquire().success()
+        eventually(breaker._watch.is_quiet)
+        with fewer_permissions(server):
+            for _ in range(10):
+                with pytest.raises(Limited), breaker.guard():
+                    raise Limited
+            said = [one for one in caplog.records if one.levelname == "ERROR"]
+            assert len(said) == 1
+        breaker.record_success()
+        breaker.record_rate_limit_error()
+        ended = [one for one in caplog.messages if "does what it is asked again" in one]
+        assert len(ended) == 1
+
+
+def test_a_list_of_names_that_may_not_be_written_stops_no_report(new_server, name, caplog):
+    server = new_server()
+    with server.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "app", "on", ">pw", "~breaker:*", "&*", "+@all"
+        )
+    url = server.url.replace("redis://", "redis://app:pw@")
+    with Breaker(name, url=url, push=False) as breaker:
+        for number in range(1, 4):
+            assert breaker.record_rate_limit_error().consecutive_errors == number
+    said = [one for one in caplog.messages if "SADD" in one]
+    assert len(said) == 1
+
+
+def test_connections_are_named_if_the_user_may_name_them(new_server, name):
+    server = new_server()
+    with server.client() as client, Breaker(name, url=server.url, push=False) as breaker:
+        breaker.record_success()
+        assert "breaker-commands" in [row["name"] for row in client.client_list()]
+        client.execute_command(
+            "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-client"
+        )
+        url = server.url.replace("redis://", "redis://app:pw@")
+        with Breaker(f"{name}-2", url=url, push=False, on_store_failure="raise") as other:
+            assert other.record_rate_limit_error().consecutive_errors == 1
