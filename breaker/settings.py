@@ -191,8 +191,8 @@ OPTIONS: Mapping[str, Option] = {
             0.1,
             _share,
             "a share from 0 to 1",
-            "this share of rate limit errors (of at least 20 results within 10 s) starts a pace "
-            "without a pause; 0 turns it off",
+            "this share of rate limit errors (of at least 20 results within 10 s, and at least "
+            "`threshold` errors) starts a pace without a pause; 0 turns it off",
             is_share=True,
         ),
     )

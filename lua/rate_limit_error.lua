@@ -10,11 +10,13 @@
 local error_id, permit_incarnation, permit_epoch = ARGV[5], ARGV[6], ARGV[7]
 local retry_after_ms, kind, successes = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]) or 0
 
--- A Retry-After as long as the cooldown, and every error of a job without a slot, is a trip.
+-- Trips: a Retry-After as long as the cooldown, an error of a job without a slot, and `threshold`
+-- errors in a row if the pace began without a trip.
 local function slow_down(b)
-  add_to_run(b, error_id, retry_after_ms)
+  local is_run = is_due(b, add_to_run(b, error_id, retry_after_ms))
   local is_slot = is_paced(b) and permit_epoch ~= ''
-  if is_slot and kind ~= 'quota' and asked_ms(b) < num(b, 'cooldown_ms') then
+  local is_trip = asked_ms(b) >= num(b, 'cooldown_ms') or is_run and not is_after_trip(b)
+  if is_slot and kind ~= 'quota' and not is_trip then
     return cut(b)
   end
   put(b, 'reopens', is_slot and 0 or num(b, 'reopens') + 1)
@@ -23,15 +25,14 @@ end
 
 -- A caller without permits follows no pace, so its errors start none either.
 local function count(b)
-  local workers = add_to_run(b, error_id, retry_after_ms)
+  local is_run = is_due(b, add_to_run(b, error_id, retry_after_ms))
   if b.row.disabled == '1' then
     return
-  end
-  if kind == 'quota' then
+  elseif kind == 'quota' then
     trip(b, 'the quota is exhausted', kind)
-  elseif b.count >= num(b, 'threshold') and workers >= num(b, 'min_workers') then
+  elseif is_run then
     trip(b, b.count .. ' rate limit errors in a row', kind)
-  elseif permit_epoch ~= '' and watches_share(b) then
+  elseif permit_epoch ~= '' then
     weigh_share(b, successes)
   end
 end
@@ -41,7 +42,6 @@ if reply then
   return reply
 end
 put(b, 'rate_limit_errors', num(b, 'rate_limit_errors') + 1)
-
 local trips = num(b, 'trips')
 if b.row.state == 'open' then
   extend(b, retry_after_ms)

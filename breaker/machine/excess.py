@@ -28,22 +28,28 @@ def note_results(b: Row, errors: int, successes: int) -> None:
 
 
 def excess(b: Row) -> tuple[int, int] | None:
-    """How many of how many results were errors, if these are too many."""
+    """How many of how many results were errors, if these are too many, and not below threshold."""
     errors = every = 0
     for number, one in enumerate(reversed(b.results), 1):
         errors, every = errors + one.errors, every + one.errors + one.successes
         is_whole = number == len(b.results) and every >= FEWEST_RESULTS
         is_enough = every >= ENOUGH_RESULTS or is_whole
-        if is_enough and errors >= b.settings["pace_from"] * every:
+        are_many = errors >= max(b.settings["threshold"], b.settings["pace_from"] * every)
+        if is_enough and are_many:
             return errors, every
     return None
 
 
 def weigh_share(b: Row, successes: int) -> None:
-    """Take in an error in closed that does not trip: too many of them begin a pace."""
+    """Take in an error in closed that does not trip: too many of them begin a pace.
+
+    Errors in a row are counted towards a trip instead.
+    """
+    if not watches_share(b):
+        return
     note_results(b, 1, successes)
     found = excess(b)
-    if found is None:
+    if found is None or b.count > 1:
         return
     errors, every = found
     reason = f"{errors} of the last {every} results were rate limit errors"

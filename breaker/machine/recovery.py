@@ -30,6 +30,20 @@ def take_slot(b: Row, patience: float, turn: float) -> Reply:
     return {"granted": told.granted, "wait_ms": math.ceil(told.wait), "in_turn": in_turn}
 
 
+def is_slot_of(b: Row, permit_id: str) -> bool:
+    """Whether this permit has a slot of the present epoch, by the reply that is kept for 10 s."""
+    until, _, kept = b.seen.get(SLOT + permit_id, (0, "", {}))
+    is_kept = b.is_paced and b.now < until
+    return is_kept and bool(kept["granted"]) and kept["epoch"] == b.epoch
+
+
+def give_back(b: Row, permit_id: str) -> None:
+    """Take a slot back that no job used."""
+    del b.seen[SLOT + permit_id]
+    b.pace.give_back(b.now)
+    b.is_dirty = True
+
+
 def prove_pace(b: Row) -> bool:
     """The first success of an epoch starts the rise. Returns whether this was it."""
     is_first = b.pace.prove(b.now)

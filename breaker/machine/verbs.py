@@ -5,10 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from breaker.machine.commit import answer, clear_count, commit, remember
-from breaker.machine.excess import note_successes, watches_share, weigh_share
+from breaker.machine.excess import note_successes, weigh_share
 from breaker.machine.headers import adjust_pace, allowed_rates, begin_pace
 from breaker.machine.order import lift, order, replaced
-from breaker.machine.recovery import SLOT, SLOT_KEPT, prove_pace, take_probe, take_slot
+from breaker.machine.recovery import (
+    SLOT,
+    SLOT_KEPT,
+    give_back,
+    is_slot_of,
+    prove_pace,
+    take_probe,
+    take_slot,
+)
 from breaker.machine.row import Call, Reply, Row
 from breaker.machine.run import add_to_run, is_after_trip, is_current, weigh_success
 from breaker.machine.settings import apply_settings, enter
@@ -91,13 +99,20 @@ class Machine(Row):
     def _slow_down(
         self, error_id: str, permit_epoch: int | str, retry_after_ms: int, kind: str
     ) -> None:
-        add_to_run(self, error_id, retry_after_ms)
+        is_run = self._is_due(add_to_run(self, error_id, retry_after_ms))
         is_slot = self.is_paced and permit_epoch != ""
-        if is_slot and kind != "quota" and asked_ms(self) < self.settings["cooldown_ms"]:
+        is_long = asked_ms(self) >= self.settings["cooldown_ms"]
+        is_trip = is_long or (is_run and not is_after_trip(self))
+        if is_slot and kind != "quota" and not is_trip:
             cut(self)
             return
         self.put(reopens=0 if is_slot else self.reopens + 1)
         trip(self, "rate limit error while recovering", kind)
+
+    def _is_due(self, workers: int) -> bool:
+        is_many: bool = self.count >= self.settings["threshold"]
+        are_enough: bool = workers >= self.settings["min_workers"]
+        return is_many and are_enough
 
     def _count(
         self, error_id: str, retry_after_ms: int, kind: str, successes: int | None
@@ -105,12 +120,11 @@ class Machine(Row):
         workers = add_to_run(self, error_id, retry_after_ms)
         if self.disabled:
             return
-        is_many = self.count >= self.settings["threshold"]
         if kind == "quota":
             trip(self, "the quota is exhausted", kind)
-        elif is_many and workers >= self.settings["min_workers"]:
+        elif self._is_due(workers):
             trip(self, f"{self.count} rate limit errors in a row", kind)
-        elif successes is not None and watches_share(self):
+        elif successes is not None:
             weigh_share(self, successes)
 
     def success(  # noqa: PLR0917 - as many as the script has
@@ -171,12 +185,15 @@ class Machine(Row):
         return remember(self, call.token, said) if changed else answer(self, said)
 
     def release(self, now: int, call: Call, permit_id: str) -> Reply:
-        """A permit is given back without a result."""
-        if (reply := enter(self, now, call)) is not None:
+        """A permit is given back without a result, or a slot that no job used."""
+        if (reply := enter(self, now, call, permit_id)) is not None:
             return reply
         changed = self.lease_id == permit_id
         if changed:
             free_lease(self)
+        elif is_slot_of(self, permit_id):
+            give_back(self, permit_id)
+            changed = True
         commit(self)
         return answer(self, brief(self) | {"changed": changed})
 

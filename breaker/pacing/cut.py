@@ -3,13 +3,13 @@
 The readable statement of `lua/include/cut.lua`.
 """
 
-from breaker.pacing.pace import QUICK_RISE, RISE_CALLS, SLOWEST, USUAL_RISE
+from breaker.pacing.pace import QUICK_RISE, SLOWEST, usual_rise
 from breaker.pacing.slots import Slots
 
 # A cut uses the rate that was delivered since the last one, if there was so much to measure:
 # milliseconds of work, and calls.
 TELLING = 1_000.0
-TELLING_CALLS = 10.0
+TELLING_CALLS = 4.0
 # Share of the working time by which the pause before may count as work: an upstream may allow a
 # burst after a pause, which says little about its steady limit. Only a share, as the pause may
 # have been longer than needed.
@@ -85,4 +85,4 @@ class Pace(Slots):
         best = self.best_now(now)
         if best == 0 or self.top < RECENT * best:
             return QUICK_RISE
-        return max(USUAL_RISE, RISE_CALLS * 1000.0 / self.top, min(MOST_COSTS, COSTS * pause))
+        return max(usual_rise(self.top), min(MOST_COSTS, COSTS * pause))

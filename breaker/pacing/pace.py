@@ -56,6 +56,11 @@ def as_text(rate: float) -> str:
     return f"{rate:.3g}" if rate < FOUR_DIGITS else f"{rate:.0f}"
 
 
+def usual_rise(rate: float) -> float:
+    """How long a rise takes as a rule, in milliseconds."""
+    return max(USUAL_RISE, RISE_CALLS * 1000.0 / rate)
+
+
 @dataclass
 class Rate:
     """The fields of a pace, and its rate. The state hash's `pace` has them in this order.

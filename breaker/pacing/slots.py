@@ -103,6 +103,14 @@ class Slots(Start):
         wait = max(due, min(ahead, HORIZON)) - min(LEAD, patience)
         return Answer(granted=False, wait=max(1.0, min(LONGEST_WAIT, wait)), turn=turn)
 
+    def give_back(self, now: float) -> None:
+        """Count a slot that no job used as time that went unused."""
+        self.keep_up(now)
+        gap = 1000.0 / self.rate(now)
+        self.given = max(0.0, self.given - 1.0)
+        self.calm_idle += gap
+        self._stand_still(now, gap)
+
     def prove(self, now: float) -> bool:
         """Note that a call of this epoch went through. Returns whether it was the first."""
         if self.proven > 0:
@@ -148,7 +156,9 @@ class Slots(Start):
         length = max(calm, self.paused, CALM_SLOTS * 1000.0 / self.rate(now))
         called = self.called + max(0.0, now - self.slot) * self._rate_at(self.slot) / 1000.0
         is_line = self.turns - called >= 1.0
-        return self.proven > 0 and not is_line and now - self.calm_from >= length
+        # Without a job there is nothing to know, and nothing that a pace would limit.
+        is_known = self.proven > 0 or self.given < 1.0
+        return is_known and not is_line and now - self.calm_from >= length
 
     def end(self, now: float) -> None:
         """The recovery is over."""

@@ -3,15 +3,7 @@
 The readable statement of `lua/include/start.lua`.
 """
 
-from breaker.pacing.pace import (
-    FIRST_RISE,
-    QUICK_RISE,
-    RISE_CALLS,
-    SLOWEST,
-    UNKNOWN,
-    USUAL_RISE,
-    Rate,
-)
+from breaker.pacing.pace import FIRST_RISE, QUICK_RISE, SLOWEST, UNKNOWN, Rate, usual_rise
 
 # Share of the sum of what the workers had delivered: where the rate begins after a trip, as the
 # outage may not be over.
@@ -84,7 +76,6 @@ class Start(Rate):
 
     def _go_for(self, rate: float) -> None:
         self.top, self.low = rate, rate * AFTER_EXCESS
-        self.rise = max(USUAL_RISE, RISE_CALLS * 1000.0 / rate)
 
     def hold(self, now: float, low: float, top: float, length: float) -> None:
         """Begin at `low` for `length`, and only then rise."""
@@ -99,7 +90,6 @@ class Start(Rate):
         self.keep_up(now)
         self.top, self.low = max(top, SLOWEST), max(low, SLOWEST)
         # A rate that is known to be allowed for good is exceeded only slowly.
-        usual = max(USUAL_RISE, RISE_CALLS * 1000.0 / self.top)
-        self.rise = QUICK_RISE if top > low else usual
+        self.rise = QUICK_RISE if top > low else usual_rise(self.top)
         self.misses = 0.0
         self.proven = self.quiet_from = now + length

@@ -98,6 +98,7 @@ class Line:
         self.lost: deque[str] = deque(maxlen=MOST_KEPT)
         self.left_turns: deque[Turn] = deque(maxlen=MOST_KEPT)
         self.kept_slots: deque[Kept] = deque(maxlen=MOST_KEPT)
+        self._unused: deque[str] = deque(maxlen=MOST_KEPT)
         self._who = who
         # The threads or tasks that call wait() before they take a job.
         self._waiters: set[int] = set()
@@ -107,6 +108,7 @@ class Line:
         self.lost.clear()
         self.left_turns.clear()
         self.kept_slots.clear()
+        self._unused.clear()
         self._waiters.clear()
 
     # -- the local picture
@@ -217,12 +219,19 @@ class Line:
         now = self._asker.clock()
         valid = []
         for kept in tuple(self.kept_slots):
-            if now < kept.until and not self.is_revoked(kept.grant):
+            is_revoked = self.is_revoked(kept.grant)
+            if now < kept.until and not is_revoked:
                 valid.append(kept)
-            else:
-                with contextlib.suppress(ValueError):
-                    self.kept_slots.remove(kept)
+                continue
+            with contextlib.suppress(ValueError):
+                self.kept_slots.remove(kept)
+                if not is_revoked and not kept.grant.is_local:
+                    self._unused.append(kept.grant.id)
         return valid
+
+    def unused_slot(self) -> str | None:
+        """Take the permit of a slot that was kept until its end, so that no job used it."""
+        return _taken(self._unused)
 
     def _note_waiter(self, who: int) -> None:
         if len(self._waiters) > MOST_WAITERS:

@@ -4,6 +4,7 @@ A plan is a generator: it yields what to do (ask a script, send a command, sleep
 transitions), is sent the answer, and returns the result. `breaker.store` has the two drivers.
 """
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
@@ -85,6 +86,7 @@ class Plans:
         _check_duration("timeout", timeout)
         if kept := self.line.take_slot():
             return kept
+        yield from self._give_unused_back()
         place = self.line.place()
         try:
             grant = yield from self._wait_for_leave(timeout, place)
@@ -278,10 +280,16 @@ class Plans:
                 return False
         return True
 
+    def _give_unused_back(self) -> Generator[Request, Any, None]:
+        """Give slots back that no job used: the fleet has less work than it seemed to have."""
+        while permit_id := self.line.unused_slot():
+            with contextlib.suppress(StoreUnavailable):
+                yield from self._give_back(permit_id)
+
     def _give_back(self, permit_id: str) -> Generator[Request, Any, None]:
         try:
             yield from self._report(
-                "release", new_token(), may_guess=False, permit_id=permit_id
+                "release", new_token(), seen=permit_id, may_guess=False, permit_id=permit_id
             )
         except StoreUnavailable:
             self.line.lost.appendleft(permit_id)
@@ -344,7 +352,7 @@ class Plans:
     def release(self, grant: Grant) -> Generator[Request, Any, None]:
         """Give a permit back without a result. Only a probe holds anything that others want."""
         if grant.is_probe and not grant.is_paced:
-            yield from self._report("release", new_token(), permit_id=grant.id)
+            yield from self._report("release", new_token(), seen=grant.id, permit_id=grant.id)
 
     def is_current(self, grant: Grant) -> Generator[Request, Any, bool]:
         """Whether a permit still holds: not paused since, no newer epoch, its slot not revoked."""

@@ -5,7 +5,7 @@
 -- A cut uses the rate that was delivered since the last one, if there was so much to measure:
 -- milliseconds of work, and calls.
 C.TELLING = 1000
-C.TELLING_CALLS = 10
+C.TELLING_CALLS = 4
 -- Share of the working time by which the pause before may count as work.
 C.RESTED = 0.25
 -- Factors: the rate rises to this much of what was delivered, or of the rate at the error.
@@ -42,7 +42,7 @@ local function pace_next_rise(p, now, pause)
     return C.QUICK_RISE
   end
   local costs = math.min(C.MOST_COSTS, C.COSTS * pause)
-  return math.max(C.USUAL_RISE, C.RISE_CALLS * 1000 / p.top, costs)
+  return math.max(pace_usual_rise(p.top), costs)
 end
 
 local function pace_slow_down(p, now, pause)

@@ -42,13 +42,14 @@ local function note_results(b, errors, successes)
   return kept
 end
 
--- How many of how many results were errors, if these are too many; else nil.
-local function excess(kept, pace_from)
+-- How many of how many results were errors, if these are too many; else nil. Fewer errors than
+-- `threshold` are never too many.
+local function excess(kept, pace_from, threshold)
   local errors, all = 0, 0
   for i = #kept, 1, -1 do
     errors, all = errors + kept[i][2], all + kept[i][2] + kept[i][3]
     local is_enough = all >= C.ENOUGH_RESULTS or i == 1 and all >= C.FEWEST_RESULTS
-    if is_enough and errors >= pace_from * all then
+    if is_enough and errors >= threshold and errors >= pace_from * all then
       return errors, all
     end
   end
@@ -63,11 +64,15 @@ local function delivered(kept)
   return successes / C.RESULTS_FOR
 end
 
--- An error in closed that does not trip: begins a pace if too many results are errors.
+-- An error in closed that does not trip: begins a pace if too many results are errors. Errors in a
+-- row are counted towards a trip instead.
 local function weigh_share(b, successes)
+  if not watches_share(b) then
+    return
+  end
   local kept = note_results(b, 1, successes)
-  local errors, all = excess(kept, num(b, 'pace_from'))
-  if errors == nil then
+  local errors, all = excess(kept, num(b, 'pace_from'), num(b, 'threshold'))
+  if errors == nil or b.count > 1 then
     return
   end
   local reason = string.format('%.0f of the last %.0f results were rate limit errors', errors, all)

@@ -101,6 +101,10 @@ local function pace_rate_at(p, at)
   return math.min(p.low, hesitant)
 end
 
+local function pace_usual_rise(rate)
+  return math.max(C.USUAL_RISE, C.RISE_CALLS * 1000 / rate)
+end
+
 -- Slots up to now that no worker took count as idle, even before pace_keep_up() notes them.
 local function pace_rate(p, now)
   return pace_rate_at(p, p.proven > 0 and math.min(now, p.slot) or now)

@@ -65,6 +65,11 @@ local function is_after_trip(b)
   return (b.row.trip_id or '') ~= ''
 end
 
+-- Whether the run has enough errors, from enough workers, for a trip.
+local function is_due(b, workers)
+  return b.count >= num(b, 'threshold') and workers >= num(b, 'min_workers')
+end
+
 local function end_run(b)
   clear_count(b)
   put(b, 'run_errors', '')

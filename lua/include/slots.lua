@@ -60,7 +60,9 @@ local function pace_is_watched(p, now)
   local length = math.max(calm, p.paused, C.CALM_SLOTS * 1000 / pace_rate(p, now))
   local called = p.called + math.max(0, now - p.slot) * pace_rate_at(p, p.slot) / 1000
   local is_line = p.turns - called >= 1
-  return p.proven > 0 and not is_line and now - p.calm_from >= length
+  -- Without a job there is nothing to know, and nothing that a pace would limit.
+  local is_known = p.proven > 0 or p.given < 1
+  return is_known and not is_line and now - p.calm_from >= length
 end
 
 -- Whether the pace limits nothing any more, or no error came for `forget_after`. Changes nothing.
@@ -124,6 +126,15 @@ local function pace_take(p, now, patience, turn, cost)
   p.slot = p.slot + gap * cost
   p.given = p.given + cost
   return true, wait, turn > 0 and turn or p.turns
+end
+
+-- A slot that no job used counts as time that went unused.
+local function pace_give_back(p, now)
+  pace_keep_up(p, now)
+  local gap = 1000 / pace_rate(p, now)
+  p.given = math.max(0, p.given - 1)
+  p.calm_idle = p.calm_idle + gap
+  pace_stand_still(p, now, gap)
 end
 
 local function pace_has_risen(p, now)

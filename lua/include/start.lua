@@ -47,7 +47,6 @@ end
 
 local function pace_go_for(p, rate)
   p.top, p.low = rate, rate * C.AFTER_EXCESS
-  p.rise = math.max(C.USUAL_RISE, C.RISE_CALLS * 1000 / rate)
 end
 
 -- Begins at about `rate`, without a pause: most calls go through, and too many do not.
@@ -80,7 +79,7 @@ end
 local function pace_hold_on(p, now, low, top, ms)
   pace_keep_up(p, now)
   p.top, p.low = math.max(top, C.SLOWEST), math.max(low, C.SLOWEST)
-  p.rise = top > low and C.QUICK_RISE or math.max(C.USUAL_RISE, C.RISE_CALLS * 1000 / p.top)
+  p.rise = top > low and C.QUICK_RISE or pace_usual_rise(p.top)
   p.misses, p.proven, p.quiet_from = 0, now + ms, now + ms
 end
 

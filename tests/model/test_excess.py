@@ -24,7 +24,8 @@ class Fleet:
         return self.lua.ask(verb, self.now, seen=token, **given)
 
     def error(self, successes, **args):
-        given = {"error_id": "e", "retry_after_ms": 0, "successes": successes, **args}
+        given = {"error_id": "e", "retry_after_ms": 0, "permit_epoch": 0, **args}
+        given |= {"successes": successes}
         return self.ask("rate_limit_error", **given)
 
     def success(self):
@@ -41,8 +42,8 @@ class Fleet:
 
 def test_a_share_of_errors_begins_a_pace_without_a_trip(client, name):
     fleet = Fleet(client, name)
-    replies = [fleet.error(4), *(fleet.round(4) for _ in range(3))]
-    assert [reply["state"] for reply in replies] == ["closed", "closed", "closed", "half-open"]
+    replies = [fleet.error(4), *(fleet.round(4) for _ in range(4))]
+    assert [reply["state"] for reply in replies] == ["closed"] * 4 + ["half-open"]
     last = replies[-1]
     assert (last["tripped"], last["paused"], last["trips"], last["count"]) == (
         False,
@@ -52,7 +53,7 @@ def test_a_share_of_errors_begins_a_pace_without_a_trip(client, name):
     )
     assert (last["epoch"], last["asks"]) == (1, 1)
     assert fleet.events() == ["paced"]
-    assert last["reason"] == "4 of the last 20 results were rate limit errors"
+    assert last["reason"] == "5 of the last 25 results were rate limit errors"
 
 
 def test_errors_that_were_in_flight_do_not_cut(client, name):
@@ -70,6 +71,7 @@ def test_errors_that_were_in_flight_do_not_cut(client, name):
         pytest.param({"mode": "shadow"}, 4, 0, id="shadow"),
         pytest.param({"recovery": "probe"}, 4, 0, id="another-recovery"),
         pytest.param({}, 10, 0, id="a-smaller-share"),
+        pytest.param({"threshold": 1000}, 4, 0, id="fewer-errors-than-threshold"),
         pytest.param({"pace_from": 0.3}, 4, 0, id="another-share"),
         pytest.param({}, 4, 4, id="fewer-than-20-in-10-seconds"),
     ],
@@ -104,3 +106,25 @@ def test_the_pace_is_what_the_processes_say_that_they_delivered(client, name):
         reply = fleet.ask("acquire", share="40")
     assert reply["granted"]
     assert 70 < reply["pace"] <= 80
+
+
+def test_an_outage_that_begins_with_a_pace_still_trips(client, name):
+    """There was no trip yet, so none was told of: five in a row are one."""
+    fleet = Fleet(client, name)
+    for _ in range(5):
+        last = fleet.round(4)
+    assert last["state"] == "half-open"
+    tripped = []
+    for _ in range(5):
+        fleet.now += 20_000
+        permit = fleet.ask("acquire", patience_ms=60_000)
+        given = {"permit_epoch": permit["epoch"], "permit_incarnation": permit["incarnation"]}
+        tripped.append(fleet.error(0, **given)["tripped"])
+    assert tripped == [False, False, False, False, True]
+
+
+def test_errors_in_a_row_begin_no_pace(client, name):
+    fleet = Fleet(client, name, threshold=30)
+    fleet.success()
+    states = {fleet.error(3)["state"] for _ in range(29)}
+    assert states == {"closed"}

@@ -190,7 +190,7 @@ class Histories(Twins):
 
     @rule(who=WORKERS, permit=consumes(permits))
     def permit_release(self, who, permit):
-        self.both("release", who, permit_id=permit["id"])
+        self.both("release", who, seen=permit["id"], permit_id=permit["id"])
 
     @rule(
         who=WORKERS,

@@ -98,6 +98,17 @@ def test_a_rate_that_is_reported_while_paused(client, name):
 def test_a_recovery_that_no_job_uses_is_over_for_all_who_read(client, name):
     lua = paced(client, name)
     assert ask(lua, "snapshot", NOW + 2000, "s")["state"] == "half-open"
-    assert ask(lua, "snapshot", NOW + 601_000, "s")["state"] == "half-open"
-    late = ask(lua, "snapshot", NOW + 602_000, "s")
+    assert ask(lua, "snapshot", NOW + 11_999, "s")["state"] == "half-open"
+    late = ask(lua, "snapshot", NOW + 12_000, "s")
     assert (late["state"], late["transitions"][0]["event"]) == ("closed", "closed")
+
+
+def test_a_slot_that_no_job_used_is_given_back_once(client, name):
+    lua = paced(client, name)
+    token = "a" * 32
+    ask(lua, "acquire", NOW + 2000, token)
+    back = {"seen": token, "who": "w", "permit_id": token}
+    first = lua.ask_once("release", NOW + 2100, token="b" * 32, **back)
+    again = lua.ask_once("release", NOW + 2100, token="c" * 32, **back)
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert pace_of(lua)["given"] == 0

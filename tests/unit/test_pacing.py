@@ -421,7 +421,8 @@ def test_it_is_over_when_a_third_of_a_calm_time_went_unused():
     assert calm(slots.CALM, third)
     assert not calm(slots.CALM, third - 2)
     assert not calm(slots.CALM - 1, third)
-    assert not calm(slots.CALM, third, proven=False)
+    assert not calm(slots.CALM, third, proven=False, given=3.0)
+    assert calm(slots.CALM, third, proven=False)
 
 
 def test_what_is_unused_at_the_moment_counts_too():
@@ -456,6 +457,14 @@ def test_looking_whether_it_is_over_changes_nothing():
     before = vars(pace).copy()
     assert not pace.is_over(NOW, FORGET_AFTER)
     assert vars(pace) == before
+
+
+def test_a_slot_that_no_job_used_is_unused_time():
+    pace = steady(calm_from=NOW - slots.CALM, slot=NOW)
+    for _ in range(int(slots.CALM / GAP / 3) + 1):
+        assert not pace.is_over(NOW, FORGET_AFTER)
+        pace.give_back(NOW)
+    assert pace.is_over(NOW, FORGET_AFTER)
 
 
 def test_a_time_that_was_not_calm_is_looked_at_no_more():
