@@ -89,6 +89,8 @@ class Fleet:
     # How many jobs the trip needs, and the seconds between two jobs of `other` meanwhile.
     jobs = 160
     every = 0.1
+    # Seconds that a job may run: less than a pause, so that no timeout can run during it.
+    job_timeout = 3
 
     def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
         self.broker = broker
@@ -191,7 +193,7 @@ class RqFleet(Fleet):
         from tests.integrations.apps import rq_app
 
         Queue(queue, connection=self.connection).enqueue(
-            getattr(rq_app, queue), job, job_timeout=2
+            getattr(rq_app, queue), job, job_timeout=self.job_timeout
         )
 
 

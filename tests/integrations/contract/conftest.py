@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import pytest
 
-from breaker import Breaker
+from breaker import Breaker, StoreUnavailable
 from breaker.embedded import EmbeddedStore
 from tests.contract.waiting import eventually
 from tests.integrations import fleets
@@ -23,6 +23,7 @@ from tests.servers import absent
 
 # Seconds that a condition may take to come true on a busy machine.
 DEADLINE = 60.0
+T = TypeVar("T")
 REPORT = Path(__file__).parents[3] / "build" / "integrations.jsonl"
 
 
@@ -160,8 +161,18 @@ class Feed:
         self._thread.join()
 
 
-def wait_for(look: Callable[[], object]) -> object:
-    return eventually(look, DEADLINE)
+def wait_for(look: Callable[[], T]) -> T:
+    """Wait for a condition. On a busy machine a store may answer later than a breaker waits."""
+
+    def patiently() -> T | None:
+        try:
+            return look()
+        except StoreUnavailable:
+            return None
+
+    seen = eventually(patiently, DEADLINE)
+    assert seen is not None
+    return seen
 
 
 def note(kind: str, **figures: float) -> None:
