@@ -39,7 +39,9 @@ async def _serve(parent: Connection, url: str, seconds: float) -> None:
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection(parts.hostname, parts.port)
-        await asyncio.gather(_pass(reader, here, 0.0), _pass(there, writer, seconds))
+        # A connection that is reset ends both ways.
+        both = (_pass(reader, here, 0.0), _pass(there, writer, seconds))
+        await asyncio.gather(*both, return_exceptions=True)
 
     server = await asyncio.start_server(connect, HOST, 0)
     parent.send(server.sockets[0].getsockname()[1])
