@@ -30,6 +30,8 @@ class Upstream:
     Attributes:
         calls: every request so far, in the order of the answers.
         refuses: whether every call of `content` is answered 429.
+        allows: calls of `content` that are answered 200 until it refuses by itself; a test that
+            looked and then said so could be too late. None: it does not.
         rate: calls of `content` that are answered 200 per second; None: all.
         retry_after: what a 429 says, in seconds; None: nothing.
     """
@@ -37,6 +39,7 @@ class Upstream:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.refuses = False
+        self.allows: int | None = None
         self.rate: float | None = None
         self.burst = 5.0
         self.retry_after: float | None = None
@@ -84,6 +87,10 @@ class Upstream:
     def _allows(self) -> bool:
         with self._lock:
             now = time.monotonic()
+            if self.allows is not None:
+                self.allows -= 1
+                if self.allows < 0:
+                    self.refuses, self.allows = True, None
             if self.refuses:
                 return False
             if self.rate is None:

@@ -37,10 +37,9 @@ def test_a_trip_stops_the_queue_and_nothing_else_and_it_recovers_at_a_pace(
 ):
     request.node.fleet = fleet = start(kind)
     upstream.retry_after = PAUSE
+    upstream.allows = fleet.jobs // 4
     send(fleet, fleet.jobs)
     with Feed(fleet, fleet.every) as feed:
-        wait_for(lambda: answered(upstream) >= fleet.jobs // 4)
-        upstream.refuses = True
         status = wait_for(lambda: (seen := breaker.status()).is_paused and seen)
         tripped = time.monotonic()
         upstream.refuses, upstream.rate = False, ALLOWED
