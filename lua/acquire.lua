@@ -12,7 +12,7 @@ local b, reply = enter(KEYS, ARGV)
 if reply then
   return reply
 end
-local patience_ms, turn, share = tonumber(ARGV[5]), tonumber(ARGV[6]) or 0, tonumber(ARGV[7])
+local patience_ms, turn, share = number(ARGV[5], 0), number(ARGV[6], 0), number(ARGV[7])
 
 if share and b.row.recovery == 'pace' then
   pace_learn(pace_of(b), share, b.now)

@@ -5,6 +5,10 @@
 -- @include settle
 
 local b = begin(KEYS, ARGV)
+local reply = refusal(b)
+if reply then
+  return reply
+end
 local existed = b.row.incarnation ~= nil or is_paused(b)
 for _, key in ipairs({b.failures_key, b.pause_key, b.state_key, b.events_key}) do
   drop(key)

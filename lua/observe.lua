@@ -11,11 +11,13 @@ local b, reply = enter(KEYS, ARGV)
 if reply then
   return reply
 end
-local left, limit, resets_in_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local low, top = allowed_rates(left, limit, resets_in_ms, tonumber(ARGV[8]) or 0)
+local left, limit, resets_in_ms = number(ARGV[5], 0), number(ARGV[6], 0), number(ARGV[7], 0)
+local low, top = allowed_rates(left, limit, resets_in_ms, number(ARGV[8], 0))
 
 local changed = false
-if is_paced(b) then
+if resets_in_ms == 0 then
+  changed = false -- the headers say nothing
+elseif is_paced(b) then
   changed = adjust(b, low, top, resets_in_ms)
 elseif b.row.recovery == 'pace' and b.row.mode ~= 'shadow' and state_of(b) == 'closed' then
   local reason = string.format('%.0f calls left for %.0f s', left, resets_in_ms / 1000)

@@ -4,7 +4,10 @@
 -- reply changed transitions + the view of snapshot
 -- @include order
 
-local reason, ms = ARGV[5], tonumber(ARGV[6])
+local reason, ms = ARGV[5], number(ARGV[6])
+if ms == nil then
+  return redis.error_reply('BADARGUMENT pause_ms must be milliseconds from 0 (0: until resumed)')
+end
 
 return order(KEYS, ARGV, function(b)
   local more = {reason = reason, pause_ms = ms > 0 and ms or nil, replaces = replaced(b)}

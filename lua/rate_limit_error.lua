@@ -8,7 +8,7 @@
 -- @include excess
 
 local error_id, permit_incarnation, permit_epoch = ARGV[5], ARGV[6], ARGV[7]
-local retry_after_ms, kind, successes = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]) or 0
+local retry_after_ms, kind, successes = number(ARGV[8], 0), ARGV[9], number(ARGV[10], 0)
 
 -- Trips: a Retry-After as long as the cooldown, an error of a job without a slot, and `threshold`
 -- errors in a row if the pace began without a trip.
@@ -44,7 +44,7 @@ end
 put(b, 'rate_limit_errors', num(b, 'rate_limit_errors') + 1)
 local trips = num(b, 'trips')
 if b.row.state == 'open' then
-  extend(b, retry_after_ms)
+  extend(b, permit_incarnation, retry_after_ms)
 elseif not is_paused(b) and is_current(b, permit_incarnation, permit_epoch) then
   if b.row.state == 'half-open' and (permit_epoch ~= '' or is_after_trip(b)) then
     slow_down(b)

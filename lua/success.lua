@@ -13,7 +13,7 @@ if reply then
   return reply
 end
 local permit_incarnation, permit_epoch, permit_run = ARGV[5], ARGV[6], ARGV[7]
-local successes = tonumber(ARGV[8]) or 1
+local successes = number(ARGV[8], 1)
 
 local changed = false
 if is_paused(b) or not is_current(b, permit_incarnation, permit_epoch) then

@@ -62,5 +62,10 @@ def weigh_share(b: Row, successes: int) -> None:
 
 def note_successes(b: Row, successes: int) -> None:
     """Count successes while there are errors to hold them against."""
-    if watches_share(b) and b.results:
+    if not watches_share(b) or not b.results:
+        return
+    second = b.now // 1000
+    if any(one.errors for one in b.results if second - RESULTS_FOR < one.second <= second):
         note_results(b, 0, successes)
+    else:
+        b.put(results=[])

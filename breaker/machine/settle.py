@@ -41,6 +41,9 @@ def end_order(b: Row) -> None:
 def settle(b: Row) -> None:
     """Write down what time alone has changed."""
     due = due_ms(b)
+    was_set = b.order == "paused" or b.state == "open"
+    if due == NOT_PAUSED and b.left >= 0 and was_set:
+        b.pause_until = None
     if b.left == NOT_PAUSED:
         _settle_ended_pause(b)
     elif b.order == "paused" and b.order_until > 0 and not b.is_ahead(b.order_until):
@@ -69,7 +72,7 @@ def _settle_recovery(b: Row) -> None:
         if b.pace.is_over(b.now, forget_after):
             b.pace.end(b.now)
             _end_recovery(b, "the pace no longer limits the fleet")
-    elif b.now - max(b.clock, b.opened_at) >= forget_after:
+    elif not b.is_ahead(b.lease_until) and b.now - max(b.clock, b.opened_at) >= forget_after:
         _end_recovery(b, "no job came while recovering")
 
 

@@ -58,7 +58,7 @@ def free_lease(b: Row) -> None:
 
 def close(b: Row) -> None:
     """The automaton is closed: no trip, no recovery, no count."""
-    b.put(state="closed", reopens=0)
+    b.put(state="closed", reopens=0, trip_id="", kind="", results=[])
     clear_count(b)
     free_lease(b)
     set_pause(b)

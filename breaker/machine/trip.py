@@ -99,8 +99,10 @@ def _cut_reason(b: Row, before: float) -> str:
     return f"paced down from {as_text(before)} to {as_text(after)} jobs/s"
 
 
-def extend(b: Row, wanted: int) -> None:
+def extend(b: Row, permit_incarnation: str, wanted: int) -> None:
     """Lengthen a trip's pause, if Retry-After reaches further by more than the noise."""
+    if permit_incarnation not in ("", b.incarnation) or b.settings["mode"] == "shadow":
+        return
     ms = min(b.settings["max_cooldown_ms"], wanted)
     if ms < b.open_until - b.now + min(NEWS_MS, b.pause_ms * NEWS_SHARE):
         return

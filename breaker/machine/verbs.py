@@ -85,7 +85,7 @@ class Machine(Row):
         self.put(rate_limit_errors=self.rate_limit_errors + 1)
         trips = self.trips
         if self.state == "open":
-            extend(self, retry_after_ms)
+            extend(self, permit_incarnation, retry_after_ms)
         elif not self.is_paused and is_current(self, permit_incarnation, permit_epoch):
             if self.state == "half-open" and (permit_epoch != "" or is_after_trip(self)):
                 self._slow_down(error_id, permit_epoch, retry_after_ms, kind)

@@ -73,9 +73,13 @@ end
 
 -- State that no caller used for `idle_ttl` expires, but never before its pause has ended.
 local function write_end_of_life(b)
+  local ttl = num(b, 'idle_ttl_ms')
+  if ttl == 0 then
+    return -- declared by a worker that knows no such option
+  end
   local pause = b.left == -1 and C.WITHOUT_END or math.max(0, b.left)
   for _, key in ipairs({b.state_key, b.events_key}) do
-    keep_at_least(key, num(b, 'idle_ttl_ms') + pause)
+    keep_at_least(key, ttl + pause)
   end
 end
 
@@ -145,6 +149,9 @@ end
 local function remember(b, said)
   local reply = answer(b, said)
   local changed = said.changed and 'changed' or said.counted and 'counted' or ''
+  if not b.seen_key then
+    return reply
+  end
   keep(b.seen_key, b.token .. (#b.steps > 0 and reply or changed), C.REPLY_KEPT)
   return reply
 end

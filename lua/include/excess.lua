@@ -88,7 +88,16 @@ end
 
 -- Successes count while there are errors to hold them against.
 local function note_successes(b, successes)
-  if watches_share(b) and (b.row.results or '') ~= '' then
+  if not watches_share(b) or (b.row.results or '') == '' then
+    return
+  end
+  local errors = 0
+  for _, one in ipairs(results_of(b, math.floor(b.now / 1000))) do
+    errors = errors + one[2]
+  end
+  if errors > 0 then
     note_results(b, 0, successes)
+  else
+    put(b, 'results', '')
   end
 end

@@ -17,6 +17,13 @@ C.MOMENTS = {
   'lease_until', 'shadow_until', 'pushed_until', 'run_until', 'rival_at',
 }
 
+-- A number that a caller sent, finite and not negative; else the fallback.
+local function number(text, fallback)
+  local sent = tonumber(text)
+  local is_sound = sent and sent >= 0 and sent < math.huge
+  return is_sound and sent or fallback
+end
+
 local function num(b, field)
   return tonumber(b.row[field] or 0)
 end
@@ -71,7 +78,7 @@ end
 local function begin(keys, argv)
   local b = {
     failures_key = keys[1], pause_key = keys[2], state_key = keys[3], events_key = keys[4],
-    seen_key = keys[5],
+    seen_key = keys[5] and string.sub(keys[5], -1) ~= ':' and keys[5] or nil, -- '' is no id
     token = argv[1], channel = argv[2], who = argv[3], declares = argv[4],
     row = {}, dirty = {}, steps = {}, now = now_ms(),
   }

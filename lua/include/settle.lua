@@ -53,7 +53,8 @@ local function settle_recovery(b)
       put_pace(b)
       end_recovery(b, 'the pace no longer limits the fleet')
     end
-  elseif b.now - math.max(num(b, 'clock'), num(b, 'opened_at')) >= forget_after then
+  elseif not is_ahead(b, 'lease_until')
+    and b.now - math.max(num(b, 'clock'), num(b, 'opened_at')) >= forget_after then
     end_recovery(b, 'no job came while recovering')
   end
 end
@@ -81,6 +82,11 @@ end
 
 local function settle(b)
   local due = due_ms(b)
+  local was_set = b.row.order == 'paused' or b.row.state == 'open'
+  if due == -2 and b.left >= 0 and was_set then
+    -- The key goes a moment after both layers have ended.
+    b.left, b.key = -2, 'drop'
+  end
   if b.left == -2 then
     settle_ended_pause(b)
   elseif b.row.order == 'paused' and is_over(b, 'order_until') then

@@ -60,6 +60,9 @@ end
 -- The automaton is closed: no trip, no recovery, no count.
 local function close(b)
   put(b, 'state', 'closed')
+  put(b, 'trip_id', '')
+  put(b, 'kind', '')
+  put(b, 'results', '')
   clear_count(b)
   put(b, 'reopens', 0)
   free_lease(b)

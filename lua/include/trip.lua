@@ -115,7 +115,11 @@ end
 C.NEWS_SHARE = 0.1
 C.NEWS_MS = 1000
 
-local function extend(b, ms)
+local function extend(b, permit_incarnation, ms)
+  local is_lost = permit_incarnation ~= '' and permit_incarnation ~= b.row.incarnation
+  if is_lost or b.row.mode == 'shadow' then
+    return
+  end
   ms = math.min(num(b, 'max_cooldown_ms'), ms)
   local news_ms = math.min(C.NEWS_MS, num(b, 'pause_ms') * C.NEWS_SHARE)
   if ms < num(b, 'open_until') - b.now + news_ms then
