@@ -5,9 +5,9 @@ The readable statement of `lua/include/start.lua`.
 
 from breaker.pacing.pace import FIRST_RISE, QUICK_RISE, SLOWEST, UNKNOWN, Rate, usual_rise
 
-# Share of the sum of what the workers had delivered: where the rate begins after a trip, as the
-# outage may not be over.
-AFTER_TRIP = 0.5
+# Share of the sum of what the workers had delivered: where the rate begins after a trip. A
+# first job has gone through by then, so the outage is over.
+AFTER_TRIP = 0.95
 # The same where most calls went through all the time.
 AFTER_EXCESS = 0.95
 # Milliseconds: a trip so soon after a recovery shows that the recovery ended too early.

@@ -2,9 +2,9 @@
 -- How a pace begins: after a trip, at a mild excess, or by what headers say.
 -- breaker/pacing/start.py states the same rules and explains them.
 
--- Share of the sum of what the workers had delivered: where the rate begins after a trip, as the
--- outage may not be over.
-C.AFTER_TRIP = 0.5
+-- Share of the sum of what the workers had delivered: where the rate begins after a trip. A
+-- first job has gone through by then, so the outage is over.
+C.AFTER_TRIP = 0.95
 -- The same where most calls went through all the time.
 C.AFTER_EXCESS = 0.95
 -- Milliseconds: a trip so soon after a recovery shows that the recovery ended too early.
