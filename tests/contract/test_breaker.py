@@ -220,7 +220,7 @@ def test_headers_slow_the_fleet_down_before_it_is_refused(make):
     with pytest.raises(BreakerOpen) as refused:
         breaker.acquire(timeout=0)
     assert 0 < refused.value.retry_after <= 10
-    assert not breaker.observe({"RateLimit-Remaining": "5", "RateLimit-Reset": "30"})
+    assert not breaker.observe({"RateLimit-Remaining": "4", "RateLimit-Reset": "30"})
     assert [event.event for event in breaker.events()] == ["paced"]
 
 
