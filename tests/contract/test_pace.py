@@ -25,6 +25,8 @@ def recovering(make, client, name):
 
     def bring(rate, *, is_proven=False, **given):
         breaker = make(threshold=1, **{"cooldown": LONG, **given})
+        # One caller, although each call of the asynchronous face is a task of its own here.
+        breaker.inner._plans.line._who = lambda: 1
         breaker.record_rate_limit_error(retry_after=0.01)
         eventually(lambda: not breaker.is_paused())
         # By now the store has written down that the pause is over, and what the pace is.
