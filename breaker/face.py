@@ -5,7 +5,6 @@ equal. This is every job's way, so what is read often is a slot and not a proper
 """
 
 import logging
-import random
 import time
 import uuid
 from collections.abc import Callable, Generator, Hashable, Iterator
@@ -18,6 +17,7 @@ from breaker.alerts import tell
 from breaker.classify import Kind, RateLimit, RuleOptions, refusal
 from breaker.config import Given, configured
 from breaker.errors import ConfigurationError
+from breaker.jitter import draw
 from breaker.model import Grant, LocalState, Status
 from breaker.protocol import wire
 from breaker.protocol.asking import Asker
@@ -114,7 +114,7 @@ class Face(Generic[S]):
             else None
         )
         who = self._driver.who
-        self._plans = Plans(self._asker, self._watch, random=random.random, who=who)
+        self._plans = Plans(self._asker, self._watch, random=draw, who=who)
         outage = outage_of(config.target)
         fallback = Fallback(
             config.on_store_failure, self._plans.last_known, config.keys["probe"]

@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 import redis
 
+from breaker import jitter
 from tests import servers as real
 from tests.servers import MissingFlavourError, NotOursError, Pool, Server, absent
 
@@ -20,6 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A real server answers when it answers: the timeout of the test is the only deadline.
 hypothesis.settings.register_profile("servers", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("servers")
+hypothesis.register_random(jitter.generator)
 
 
 def flavours() -> list[object]:

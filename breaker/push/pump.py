@@ -5,7 +5,6 @@ A view is trusted for TRUST seconds from the moment at which the newest answered
 
 import contextlib
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from functools import partial
 from breaker import forking
 from breaker.alerts import tell
 from breaker.errors import StoreError, StoreRefused, StoreUnavailable
+from breaker.jitter import uniform
 from breaker.model import Transition
 from breaker.push.delivery import Delivery
 from breaker.push.feed import Feed, Plan, Read
@@ -145,7 +145,7 @@ class Pump:
                     self._note(error)
             failures = 0 if time.monotonic() - started > SLOWEST_RECONNECT else failures + 1
             delay = min(SLOWEST_RECONNECT, FASTEST_RECONNECT * 2 ** min(failures, 10))
-            stop.wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            stop.wait(delay * uniform(0.5, 1.0))
         self._outage.has_prober = False
 
     def _listen(self, stop: threading.Event) -> None:

@@ -5,11 +5,11 @@ versions, and only while the subscription is fresh (see `breaker.push.pump`).
 """
 
 import math
-import random
 import threading
 from collections.abc import Callable
 from typing import cast
 
+from breaker.jitter import uniform
 from breaker.model import Grant
 from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Reply, Snapshot
@@ -362,11 +362,11 @@ class View:
 
 
 def _calm_in() -> float:
-    return random.uniform(CALM_FROM, CALM)  # noqa: S311 - jitter
+    return uniform(CALM_FROM, CALM)
 
 
 def _proof_in() -> float:
-    return PROOF_EVERY * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+    return PROOF_EVERY * uniform(0.5, 1.0)
 
 
 def _says_calm(told: Reply) -> bool:

@@ -1,7 +1,6 @@
 """A circuit breaker for the store itself: while the store is down, calls fail fast."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -9,6 +8,7 @@ from typing import Any
 
 from breaker import forking
 from breaker.errors import StoreUnavailable
+from breaker.jitter import uniform
 from breaker.protocol.requests import Request
 from breaker.store.target import Target
 
@@ -102,7 +102,7 @@ class Outage:
                 self._needs_write = True
             delay = min(LONGEST, SHORTEST * 2**self._failures)
             self._failures = min(self._failures + 1, 10)
-            self._ask_again = now + delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            self._ask_again = now + delay * uniform(0.5, 1.0)
             self.says = str(error)
         if is_new:
             self.on_begin()
