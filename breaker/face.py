@@ -57,6 +57,7 @@ class Face(Generic[S]):
         prefix: str = PREFIX,
         worker: str | None = None,
         push: bool = True,
+        declare: bool = True,
         on_store_failure: Policy = "local",
         **options: Unpack[Given],
     ) -> None:
@@ -71,6 +72,8 @@ class Face(Generic[S]):
                 process that made the breaker, so forked children count as one worker.
             push: hear of changes by push and answer from memory while that is fresh (at most 2 s
                 old); False asks the store each time.
+            declare: make the options the whole fleet's; False for a guest beside the workers, such as
+                a dashboard: only a state that is new takes its options.
             on_store_failure: what to use while the store is down: "local", an in-memory breaker with
                 the same settings; "open", paused; "closed", running; "raise".
             **options: see `breaker.settings.Options`; they become the whole fleet's. What counts
@@ -108,6 +111,7 @@ class Face(Generic[S]):
             config.settings,
             clock=time.monotonic,
         )
+        self._asker.declares = declare
         self._watch = (
             Watch(config.target, config.channel, self._asker.read, self._asker.probe)
             if push
@@ -139,6 +143,7 @@ class Face(Generic[S]):
             "prefix": config.keys.prefix,
             "worker": config.worker,
             "push": self._push,
+            "declare": self._asker.declares,
             "on_store_failure": config.on_store_failure,
         }
         return _remade, (type(self), self.name, given)

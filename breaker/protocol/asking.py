@@ -34,6 +34,7 @@ class Asker:
         last_reply: the newest reply of the store.
         replied_at: when it arrived, in monotonic seconds.
         declared_for: the incarnation for which this worker has declared its settings.
+        declares: whether it declares them; False: only to a state that has none yet.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Asker:
         self.last_reply: Reply = {}
         self.replied_at = 0.0
         self.declared_for = ""
+        self.declares = True
         self._settings = settings.to_wire()
         self._registered_for = ""
 
@@ -77,7 +79,7 @@ class Asker:
             **args: the script's own arguments.
         """
         is_first = self.declared_for == "" or self.declared_for != self._registered_for
-        declares = self._settings if is_first else ""
+        declares = self._settings if is_first and self.declares else ""
         # The local breaker counts its own epochs, so it gets its own permit_epoch.
         local: dict[str, str | int] = {}
         if grant and "permit_epoch" in args:

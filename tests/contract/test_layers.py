@@ -126,6 +126,16 @@ def test_releases_side_by_side_are_shown_and_write_no_event_per_start(make):
     assert events == [("settings", {"threshold": 7})]
 
 
+def test_a_guest_declares_nothing_but_to_a_new_state(make):
+    make(worker="w1", threshold=3, push=False).record_success()
+    guest = make(worker="guest", threshold=9, declare=False)
+    assert guest.record_rate_limit_error().threshold == 3
+    guest.acquire(timeout=0).success()
+    assert [event.event for event in guest.events()] == []
+    guest.forget()
+    assert guest.record_rate_limit_error().threshold == 9
+
+
 def test_a_new_release_is_one_event_and_no_conflict(make):
     make(worker="old", threshold=3, push=False).record_success()
     make(worker="new", threshold=7, push=False).record_success()
