@@ -50,9 +50,9 @@ test: $(DEV) ## run the tests (ARGS="-k NAME": some of them)
 test-all: $(DEV) ## run the slow tests too
 	@$(BIN)/python -m pytest -m "not bench and not integration and not sdk" $(ARGS)
 
-test-integrations: $(DEV) ## run fleets of each framework's workers against their contract (4 minutes)
+test-integrations: $(DEV) ## run fleets of each framework's workers, and fuzz the API (5 minutes)
 	@rm -f build/integrations.jsonl
-	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/integrations $(ARGS)
+	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/integrations tests/service $(ARGS)
 
 test-sdks: $(SDKS) ## run the HTTP hooks with the real SDKs of LLM providers
 	@$(dir $(SDKS))bin/python -m pytest -m sdk tests/sdks $(ARGS)

@@ -184,6 +184,7 @@ class AsyncBreaker(Face[AsyncStore]):
             timeout: seconds to wait for the permit; BreakerOpen after that.
             error_id: an id for this failure; if it is reported again under the same id within
                 60 s, it counts once.
+            kind: "overload", or "quota", which pauses at once for `quota_pause` seconds.
         """
         return AsyncGuard(self, timeout, error_id)
 
@@ -241,7 +242,11 @@ class AsyncBreaker(Face[AsyncStore]):
         return guarded
 
     async def record_rate_limit_error(
-        self, retry_after: float | None = None, error_id: str | None = None
+        self,
+        retry_after: float | None = None,
+        error_id: str | None = None,
+        *,
+        kind: Kind = "rate_limit",
     ) -> Status:
         """Report that the upstream said "slow down".
 
@@ -249,8 +254,9 @@ class AsyncBreaker(Face[AsyncStore]):
             retry_after: for how many seconds, if it said so.
             error_id: an id for this failure; if it is reported again under the same id within
                 60 s, it counts once.
+            kind: "overload", or "quota", which pauses at once for `quota_pause` seconds.
         """
-        return await self._run(self._plans.rate_limit_error(retry_after, error_id))
+        return await self._run(self._plans.rate_limit_error(retry_after, error_id, kind=kind))
 
     async def record_success(self) -> None:
         """Report that a job went through."""

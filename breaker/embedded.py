@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from os import getpid
+from pathlib import Path
 from typing import Any, Self
 
 import redis
@@ -58,11 +59,17 @@ def find_server() -> str:
 class EmbeddedStore:
     """A private Valkey server, as a context manager; `url` is its address.
 
-    It listens on the loopback only, saves nothing, and ends with the process that started it.
+    It listens on the loopback only, and ends with the process that started it.
+
+    Args:
+        folder: where it keeps its data; None: it saves nothing.
+        port: where it listens; None: at a free port.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None, port: int | None = None) -> None:
         self.url = ""
+        self._folder = folder
+        self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = getpid()
 
@@ -86,22 +93,27 @@ class EmbeddedStore:
         atexit.unregister(self.stop)
         process, self._process = self._process, None
         if process and getpid() == self._owner:
-            process.kill()
+            if self._folder:
+                process.terminate()  # it writes down what it has
+            else:
+                process.kill()
             process.wait()
 
     def _attempt(self, server: str) -> str:
-        """Start the server on a free port; return its output if it did not come up."""
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = probe.getsockname()[1]
+        """Start the server; return its output if it did not come up."""
+        port = self._port or _free_port()
         self.url = f"redis://{HOST}:{port}/0"
-        options = f"--bind {HOST} --port {port} --daemonize no --appendonly no --save".split()
+        keeps = "yes" if self._folder else "no"
+        options = (
+            f"--bind {HOST} --port {port} --daemonize no --appendonly {keeps} --save".split()
+        )
         # A server that saves nothing needs its folder only while it starts. Removing the folder
         # then leaves nothing behind, however this process ends.
-        folder = tempfile.TemporaryDirectory(prefix="breaker-store-")
-        with folder, tempfile.TemporaryFile() as log:
+        temporary = tempfile.TemporaryDirectory(prefix="breaker-store-")
+        with temporary, tempfile.TemporaryFile() as log:
+            folder = str(self._folder or temporary.name)
             self._process = subprocess.Popen(  # noqa: S603 - the program of a wheel that we depend on
-                tethered([server, *options, "", "--dir", folder.name]),
+                tethered([server, *options, "", "--dir", folder]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -129,3 +141,10 @@ class EmbeddedStore:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -2,13 +2,13 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any
 
 from breaker.alerts import tell
 from breaker.errors import ConfigurationError, StoreError, StoreUnavailable
-from breaker.model import Status
+from breaker.model import Status, Transition
 from breaker.protocol.asking import Asker, registered, unlisted
 from breaker.protocol.keys import PREFIX, Keys, registry
 from breaker.settings import Settings, name_problems
@@ -102,6 +102,38 @@ class Fleet:
                     yield asker.keys.name, reply
                 else:
                     yield asker.keys.name, asker.status_of(reply)
+
+    def status(self, name: str) -> Status:
+        """The state of one breaker, without making it.
+
+        Raises:
+            ConfigurationError: no breaker can have this name.
+            StoreError: the store could not be asked.
+        """
+        if problems := list(name_problems("name", name)):
+            raise ConfigurationError(problems)
+        asker = self._asker(name)
+        return asker.status_of(self._store.run(asker.read()))
+
+    def histories(self, marks: Mapping[str, str]) -> Iterator[Transition]:
+        """The entries of each breaker's history after the mark, the id of an entry.
+
+        A breaker that cannot be read, or whose store is away, has none now.
+        """
+        plans = (self._asker(name).history_after(mark) for name, mark in marks.items())
+        for found in self._store.run_all(plans):
+            if not isinstance(found, StoreError):
+                yield from found
+
+    def probe(self) -> None:
+        """See whether the store can be read, runs the scripts and takes writes.
+
+        Raises:
+            StoreError: it does not.
+        """
+        asker = self._asker("probe")
+        self._store.run(asker.probe())
+        self._store.run(asker.read())
 
     def close(self) -> None:
         """Close the connections."""

@@ -183,6 +183,7 @@ class Breaker(Face[SyncStore]):
             timeout: seconds to wait for the permit; BreakerOpen after that.
             error_id: an id for this failure; if it is reported again under the same id within
                 60 s, it counts once.
+            kind: "overload", or "quota", which pauses at once for `quota_pause` seconds.
         """
         return Guard(self, timeout, error_id)
 
@@ -240,7 +241,11 @@ class Breaker(Face[SyncStore]):
         return guarded
 
     def record_rate_limit_error(
-        self, retry_after: float | None = None, error_id: str | None = None
+        self,
+        retry_after: float | None = None,
+        error_id: str | None = None,
+        *,
+        kind: Kind = "rate_limit",
     ) -> Status:
         """Report that the upstream said "slow down".
 
@@ -248,8 +253,9 @@ class Breaker(Face[SyncStore]):
             retry_after: for how many seconds, if it said so.
             error_id: an id for this failure; if it is reported again under the same id within
                 60 s, it counts once.
+            kind: "overload", or "quota", which pauses at once for `quota_pause` seconds.
         """
-        return self._run(self._plans.rate_limit_error(retry_after, error_id))
+        return self._run(self._plans.rate_limit_error(retry_after, error_id, kind=kind))
 
     def record_success(self) -> None:
         """Report that a job went through."""

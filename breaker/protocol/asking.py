@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
-from breaker.model import Grant, Status
+from breaker.model import Grant, Status, Transition
 from breaker.protocol import wire
 from breaker.protocol.keys import Keys
 from breaker.protocol.replies import Reply, Snapshot
@@ -119,6 +119,11 @@ class Asker:
         if "transitions" in reply:
             steps = (wire.transition(self.keys.name, step) for step in reply["transitions"])
             yield Tell(tuple(replace(step, is_local=is_local) for step in steps))
+
+    def history_after(self, mark: str) -> Generator[Request, Any, list[Transition]]:
+        """Read the history after an entry's id, the oldest entry first."""
+        entries = yield Send(("XRANGE", self.keys["events"], f"({mark}", "+"))
+        return wire.events(self.keys.name, reversed(entries))
 
     def register(self, reply: Reply) -> Generator[Request, Any, None]:
         """Put the name on the list, once in each life of the store's state."""

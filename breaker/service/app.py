@@ -10,35 +10,64 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from breaker.metrics import Collector
 from breaker.protocol.keys import PREFIX
+from breaker.service import problems
+from breaker.service.access import Access, Tokens
+from breaker.service.board import Board
+from breaker.service.doors import Doors
+from breaker.service.feed import Feed
 from breaker.service.head import HeadLikeGet
-from breaker.service.routes import health, metrics
+from breaker.service.routes import breakers, events, health, metrics
+
+ABOUT = """Circuit breakers of queues: what is paused, why, until when; reports and orders."""
 
 
-def create_app(url: str | None = None, *, redis: Any = None, prefix: str = PREFIX) -> FastAPI:
+def create_app(
+    url: str | None = None,
+    *,
+    redis: Any = None,
+    prefix: str = PREFIX,
+    tokens: Tokens | None = None,
+) -> FastAPI:
     """Make the application. It sends no command to the store before the first request.
 
     Args:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
         redis: a redis-py client to take the connection data from, instead of `url`.
         prefix: the key prefix.
+        tokens: what callers must show; None: looking is free, and changing from this machine.
 
     Raises:
         ConfigurationError: with every problem.
     """
     collector = Collector(url, redis=redis, prefix=prefix)
+    board, feed = Board(collector.fleet), Feed(collector.fleet)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        feed.end()
+        await board.close()
         collector.close()
 
     # The pages at /docs would load their scripts from another site.
-    app = FastAPI(title="fleet-breaker", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="fleet-breaker",
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,  # routes.health has it, behind the token that may look
+        lifespan=lifespan,
+    )
     app.state.fleet = collector.fleet
     app.state.registry = CollectorRegistry()
     app.state.registry.register(collector)
+    app.state.access = Access(tokens or Tokens())
+    app.state.board = board
+    app.state.feed = feed
+    problems.install(app)
     app.add_middleware(GZipMiddleware)
     app.add_middleware(HeadLikeGet)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
+    app.add_middleware(Doors)
+    for module in (health, metrics, breakers, events):
+        app.include_router(module.router)
     return app

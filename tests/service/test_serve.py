@@ -1,12 +1,16 @@
 """`breaker serve` as a real process."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -14,6 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from breaker import Breaker
 from breaker.service.command import serve
+from tests.servers import Server
 from tests.service.running import SERVE, Service, serving
 
 NOBODY = "redis://127.0.0.1:1"
@@ -143,3 +148,77 @@ def test_a_port_that_kubernetes_set_for_its_service_is_passed_over() -> None:
     assert port.type.convert("0", port, context) == 0
     with pytest.raises(click.BadParameter):
         port.type.convert("http", port, context)
+
+
+@contextlib.contextmanager
+def own_store(folder: Path, **environment: str) -> Iterator[tuple[Service, str]]:
+    """A service that was given no store; yields where it tells workers to find one."""
+    command = [sys.executable, "-c", OWN, "--data", str(folder), "--port", "0"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=_without_url() | environment
+    )
+    assert process.stderr
+    try:
+        said = ""
+        while not (found := re.search(r"serving (http://\S+), store (\S+)", said)):
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        assert f"export BREAKER_URL={found[2]}" in said
+        yield Service(process, found[1]), found[2]
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+# Other tests' machines may have a store at the usual places, and several of these run at once.
+OWN = """
+import socket
+from breaker.service import command
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    command.OWN_PORT = probe.getsockname()[1]
+command.DEFAULT_URL = "redis://127.0.0.1:1"
+command.serve()
+"""
+
+
+def _without_url() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "BREAKER_URL"}
+
+
+def test_without_a_url_it_starts_a_store_that_outlives_it(tmp_path: Path, name: str) -> None:
+    with own_store(tmp_path / "new") as (service, where):
+        with Breaker(name, url=where) as worker:
+            worker.pause(reason="kept")
+        assert service.get(f"/v1/breakers/{name}")[0] == 200
+    with own_store(tmp_path / "new") as (service, _):
+        status, _, body = service.get(f"/v1/breakers/{name}")
+    assert (status, json.loads(body)["reason"]) == (200, "kept")
+
+
+def test_a_data_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    command = [sys.executable, "-c", OWN, "--data", str(file / "in"), "--port", "0"]
+    run = subprocess.run(
+        command, capture_output=True, text=True, timeout=30, check=False, env=_without_url()
+    )
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+    assert "name another: --data" in run.stderr
+
+
+def test_a_wrong_password_is_an_error_at_start(new_server: Callable[..., Server]) -> None:
+    server = new_server()
+    with server.client() as client:
+        client.config_set("requirepass", "secret")
+    url = server.url.replace("redis://", "redis://:wrong-one@")
+    code, errors = refused("--url", url, "--port", "0")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "wrong-one" not in errors
+
+
+def test_an_empty_token_is_an_error_at_start(url: str) -> None:
+    code, errors = refused("--url", url, "--port", "0", BREAKER_TOKEN="")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "BREAKER_TOKEN is empty" in errors

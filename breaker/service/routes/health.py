@@ -1,10 +1,12 @@
 """Health checks for an orchestrator: is the process alive, and can it use the store."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from breaker.errors import StoreError
 from breaker.fleet import Fleet
+from breaker.service.access import may_look
+from breaker.service.problems import problems
 
 router = APIRouter(tags=["health"])
 
@@ -16,12 +18,22 @@ async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz",
+    dependencies=[Depends(may_look)],
+    responses={503: {"description": "Not ready"}, **problems(401, 429)},
+)
 def readyz(request: Request) -> JSONResponse:
-    """200 if the store can be read, else 503 and the reason."""
+    """200 if the store can be read, runs the scripts and takes writes, else 503 and the reason."""
     fleet: Fleet = request.app.state.fleet
     try:
-        fleet.names()
+        fleet.probe()
     except StoreError as error:
         return JSONResponse({"status": "not ready", "reason": str(error)}, status_code=503)
     return JSONResponse({"status": "ready"})
+
+
+@router.get("/openapi.json", dependencies=[Depends(may_look)], include_in_schema=False)
+def describe(request: Request) -> JSONResponse:
+    """The API's own description."""
+    return JSONResponse(request.app.openapi())
