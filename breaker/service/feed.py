@@ -1,6 +1,6 @@
 """The events of all breakers as one stream, for any number of listeners (Server-Sent Events).
 
-One reader asks the store while somebody listens. The id of an event is its time on the store's
+One reader asks the store while there are listeners. The id of an event is its time on the store's
 clock in milliseconds, so a listener may go on where it was, here or at another instance. It then
 gets what happened from a little before that moment: an event may come twice, never not at all.
 """
@@ -22,8 +22,8 @@ INTERVAL = 0.5
 SHARE = 10
 # Seconds without an event after which a comment shows that the connection lives.
 HEARTBEAT = 15.0
-# Milliseconds before its last event from which a listener that comes back is told again: entries
-# of several breakers become visible in another order than their times.
+# Milliseconds before its last event that are sent again to a listener that comes back:
+# entries of several breakers become visible in another order than their times.
 OVERLAP = 5_000
 # Events that a listener may be behind. It is then cut off, comes back and catches up.
 MOST_BEHIND = 1_000

@@ -25,8 +25,8 @@ class RateLimitErrorReport(_Body):
 
     error_id: Any = Field(
         default=None,
-        description="An id for this failure. Reported again under the same id within 60 s, by "
-        "anybody, it counts once: give one, and a request may be sent again.",
+        description="An id for this failure. Reported again under the same id within 60 s, "
+        "whatever worker sends it, it counts once. A request with one may be sent again.",
         examples=["content:job-17:1"],
     )
     retry_after: Any = Field(

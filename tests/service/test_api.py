@@ -91,7 +91,7 @@ async def test_settings_are_overridden_and_given_back(api, name):
         ({"threshold": 0}, "threshold must be a whole number from 1"),
         ({"threshold": "5"}, "threshold: Input should be a valid integer"),
         ({"pace_from": False}, "pace_from: Input should be a valid number"),
-        ({"treshold": 5}, "treshold: Extra inputs are not permitted"),
+        ({"thresholds": 5}, "thresholds: Extra inputs are not permitted"),
         ({"cooldown": 9999}, "cooldown (9999 s) must not be above max_cooldown (3600 s)"),
     ],
 )

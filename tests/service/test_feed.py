@@ -23,7 +23,7 @@ def listening(service, last_id="", **params):
         assert next(lines).startswith("retry:")
 
         def take():
-            found = {}
+            found: dict[str, str] = {}
             for line in lines:
                 if not line and "data" in found:
                     return found["id"], json.loads(found["data"])
