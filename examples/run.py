@@ -1,6 +1,6 @@
 """See a fleet stop and resume: two workers, a producer, a store and a rate-limited upstream.
 
-    python examples/run.py celery        (or dramatiq, or rq)
+    python examples/run.py celery        (or dramatiq, huey, rq)
 
 Needs `pip install 'fleet-breaker[FRAMEWORK,demo]'`. Everything runs on this machine, on free ports,
 and ends with this program.
@@ -35,6 +35,7 @@ WORKERS = {
         "ERROR",
     ],
     "dramatiq": [*PYTHON, "dramatiq", "app", "--processes", "1", "--threads", "2"],
+    "huey": [*PYTHON, "huey.bin.huey_consumer", "app.huey", "-w", "2"],
     "rq": [
         *PYTHON,
         *(

@@ -22,11 +22,14 @@ from breaker import (
     RateLimit,
     Status,
     StoreError,
+    StoreRefused,
+    StoreUnavailable,
 )
 from breaker.classify import refusal
 from breaker.face import goes_back
 
 ENVIRONMENT = "BREAKER_QUEUES"
+STORE = "BREAKER_URL"
 # Seconds after which a queue that was empty, or is paused, is looked at again at the latest.
 POLL = 1.0
 # Seconds that a job waits before it runs again, if it was rate limited, the queue is not paused
@@ -79,6 +82,7 @@ class Gate:
         self._requeue = requeue
         self._options = options
         self._breakers: dict[str, Breaker] = {}
+        self._is_store_checked = False
         _check_breakers(set(self.names.values()) or {"any"}, options)
 
     def breaker(self, queue: str) -> Breaker | None:
@@ -96,7 +100,7 @@ class Gate:
         return kept
 
     def check_names(self, reads: Iterable[str], others: Callable[[], Iterable[str]]) -> None:
-        """Check at a worker's start that the guarded queues exist.
+        """Check at a worker's start that the guarded queues exist and the store takes this worker.
 
         Args:
             reads: the queues that this worker reads.
@@ -104,7 +108,7 @@ class Gate:
                 guarded queue is not among those that the worker reads.
 
         Raises:
-            ConfigurationError: there is no such queue.
+            ConfigurationError: there is no such queue, or the store refuses this worker.
         """
         here = set(reads)
         if unknown := self.names.keys() - here:
@@ -117,6 +121,10 @@ class Gate:
             ", ".join(sorted(self.names)) or "as the callable says",
             ", ".join(guarded) or "none",
         )
+        names = [name for queue in guarded if (name := self._name_of(queue))]
+        if names and not self._is_store_checked:
+            self._is_store_checked = True  # a worker that reconnects later is not ended by it
+            _check_store(names[0], self._options)
 
     def settle(
         self,
@@ -277,6 +285,22 @@ def _from_environment(text: str) -> dict[str, str]:
 
 def _split(part: str) -> tuple[str, str, str]:
     return part.partition("=") if "=" in part else (part, "=", part)
+
+
+def _check_store(name: str, options: Mapping[str, Any]) -> None:
+    """Ask the store once; one that is away may come back, one that refuses will not."""
+    with Breaker(name, **{**options, "push": False, "declare": False}) as breaker:
+        try:
+            breaker.status()
+        except StoreUnavailable as error:
+            _LOGGER.warning("%s; the worker starts without it", error)
+        except StoreRefused as error:
+            message = (
+                f"the breaker's store does not take this worker: {error}; write where it is, as "
+                f'whom and how, in {STORE}=redis://USER:PASSWORD@HOST:6379/0 or in url="..." '
+                "(with TLS: rediss://...?ssl_ca_certs=FILE)"
+            )
+            raise ConfigurationError([message]) from error
 
 
 def _check_breakers(names: Iterable[str], options: Mapping[str, Any]) -> None:

@@ -82,6 +82,8 @@ class Fleet:
 
     # Jobs that one worker runs at a time.
     slots = 1
+    # Whether a worker reads one queue only; then one process beside the workers reads `other`.
+    is_one_queue = False
     # Whether all of the contract is run with it, and not only the trip and the start.
     is_main = False
     exit_codes = (0,)
@@ -101,9 +103,14 @@ class Fleet:
             "PYTHONPATH": str(ROOT),
             **environment,
         }
+        # The workers of `content`, and what runs beside them.
         self.processes: list[Process] = []
+        self.beside: list[Process] = []
 
     def command(self, number: int) -> list[str]:
+        raise NotImplementedError
+
+    def command_of_other(self) -> list[str]:
         raise NotImplementedError
 
     def send(self, queue: str, job: str) -> None:
@@ -111,15 +118,19 @@ class Fleet:
 
     def start(self, count: int = 2) -> None:
         for _ in range(count):
-            command = [sys.executable, "-m", *self.command(len(self.processes))]
-            self.processes.append(Process(command, self.environment))
+            self.processes.append(self.process(self.command(len(self.processes))))
+        if self.is_one_queue and not self.beside:
+            self.beside.append(self.process(self.command_of_other()))
+
+    def process(self, command: list[str]) -> Process:
+        return Process([sys.executable, "-m", *command], self.environment)
 
     def end(self) -> None:
-        for process in self.processes:
+        for process in self.processes + self.beside:
             process.end()
 
     def said(self) -> str:
-        return "\n\n".join(process.said()[-6000:] for process in self.processes)
+        return "\n\n".join(each.said()[-6000:] for each in self.processes + self.beside)
 
 
 class CeleryFleet(Fleet):
@@ -239,6 +250,42 @@ class DramatiqRabbit(DramatiqFleet):
     has_rabbit = True
 
 
+class HueyFleet(Fleet):
+    is_main = True
+    is_one_queue = True
+    slots = 2
+    worker = "thread"
+
+    def command(self, _number: int) -> list[str]:
+        return self._consumer("content", self.worker)
+
+    def command_of_other(self) -> list[str]:
+        return self._consumer("other", "thread")
+
+    def send(self, queue: str, job: str) -> None:
+        from tests.integrations.apps.huey_app import make
+
+        _, task = make(queue, self.broker)
+        task(job)
+
+    def _consumer(self, queue: str, worker: str) -> list[str]:
+        options = ["-k", worker, "-w", str(self.slots)]
+        return ["huey.bin.huey_consumer", f"{APPS}.huey_app.{queue}", *options]
+
+
+class HueyProcess(HueyFleet):
+    is_main = False
+    worker = "process"
+
+
+class HueyGreenlet(HueyFleet):
+    is_main = False
+    worker = "greenlet"
+
+    def __init__(self, *urls: str, **environment: str) -> None:
+        super().__init__(*urls, **environment, GEVENT="1")
+
+
 KINDS: dict[str, type[Fleet]] = {
     "celery-prefork": CeleryFleet,
     "celery-prefork-late": CeleryLate,
@@ -248,6 +295,9 @@ KINDS: dict[str, type[Fleet]] = {
     "celery-rabbitmq": CeleryRabbit,
     "dramatiq-redis": DramatiqFleet,
     "dramatiq-rabbitmq": DramatiqRabbit,
+    "huey-thread": HueyFleet,
+    "huey-process": HueyProcess,
+    "huey-greenlet": HueyGreenlet,
     "rq-simple": RqFleet,
     "rq-fork": RqFork,
     "rq-spawn": RqSpawn,

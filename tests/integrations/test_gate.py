@@ -280,3 +280,30 @@ def test_a_real_breaker_counts_what_is_settled(url, name):
         assert breaker.status().consecutive_errors == 1
         guarded.settle(guarded.breaker(name).acquire(), None)
         assert breaker.status().consecutive_errors == 0
+
+
+# -- the store at a worker's start
+
+
+def test_a_store_that_refuses_is_one_error_with_the_line_to_write(store, connection):
+    connection.config_set("requirepass", "secret")
+    guarded = gate(["content"], url=store.url)
+    with pytest.raises(ConfigurationError, match="BREAKER_URL=redis://USER:PASSWORD@HOST"):
+        guarded.check_names(["content"], list)
+
+
+def test_a_certificate_that_is_not_there_is_one_error():
+    with pytest.raises(ConfigurationError, match=r"'/nowhere\.pem' is not there"):
+        gate(["content"], url="rediss://localhost?ssl_ca_certs=/nowhere.pem")
+
+
+def test_a_store_that_is_away_does_not_end_the_worker(caplog):
+    guarded = gate(["content"], url="redis://127.0.0.1:1/0")
+    guarded.check_names(["content"], list)
+    assert "the worker starts without it" in caplog.text
+
+
+def test_a_worker_that_reads_no_guarded_queue_needs_no_store():
+    gate(["content"], url="redis://:wrong@127.0.0.1:1/0").check_names(
+        ["other"], lambda: ["content"]
+    )
