@@ -142,4 +142,6 @@ class Fleet:
     def _asker(self, name: str) -> Asker:
         keys = Keys(self.prefix, name)
         channel = keys.channel(self.target.database)
-        return Asker(keys, channel, self._worker, self._settings, clock=monotonic)
+        asker = Asker(keys, channel, self._worker, self._settings, clock=monotonic)
+        asker.declares = False
+        return asker

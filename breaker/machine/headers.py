@@ -3,11 +3,10 @@
 from breaker.machine.commit import clear_count
 from breaker.machine.row import Row
 from breaker.machine.trip import go_paced
+from breaker.machine.view import held_to
 
 # Factor: a pace this little above what is allowed is not slowed down.
 NEARLY = 1.1
-# Factor: a pace that is held so far below what is allowed by now may go faster.
-FAR_BELOW = 1.5
 
 
 def allowed_rates(
@@ -23,8 +22,7 @@ def allowed_rates(
 def adjust_pace(b: Row, low: float, top: float, ms: int) -> bool:
     """Change the pace of a recovery under way. Headers that stay scarce write no events."""
     rate = b.pace.rate(b.now)
-    is_far_below = b.pace.proven > b.now and rate * FAR_BELOW < low
-    if rate <= NEARLY * low and not is_far_below:
+    if rate <= NEARLY * low and low <= (held_to(b) or low):
         return False
     b.pace.hold_on(b.now, low, top, ms)
     b.is_dirty = True

@@ -7,6 +7,8 @@ from breaker.machine.row import Reply, Row
 
 # Milliseconds between two pushes that tell of the first error of a run.
 PUSH_EVERY = 1000
+# Factor: a pace that is held so far below what is allowed by now may go faster.
+FAR_BELOW = 1.5
 # Milliseconds for which a conflict between two releases' settings is shown after its last sign.
 RIVAL_SHOWN = 600_000
 
@@ -29,11 +31,17 @@ def brief(b: Row) -> Reply:
         seen["resumes_in_ms"] = b.left
     if b.is_paced:
         seen |= {"pace": as_rate(b.pace.rate(b.now)), "told": as_rate(b.pace.told)}
-        seen |= {"held": True} if b.pace.proven > b.now else {}
+        limit = held_to(b)
+        seen |= {"held": as_rate(limit)} if limit else {}
     is_recovering = seen["state"] in ("open", "half-open")
     if b.settings.get("recovery") == "pace" and is_recovering and b.pace.is_new:
         seen["asks"] = b.pace.round
     return seen
+
+
+def held_to(b: Row) -> float | None:
+    """Jobs per second that the upstream must allow for a held pace to rise; None if it is not held."""
+    return b.pace.rate(b.now) * FAR_BELOW if b.pace.proven > b.now else None
 
 
 def view(b: Row) -> Reply:

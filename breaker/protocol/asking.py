@@ -86,7 +86,8 @@ class Asker:
             local = {"permit_epoch": grant.epoch, "permit_incarnation": ""}
         local_args = local if may_guess else None
         reply = yield from self._ask(name, token, self.worker, seen, declares, args, local_args)
-        if "is_local" not in reply and is_first:
+        # A repeat is answered before what it declares is read.
+        if "is_local" not in reply and is_first and not reply.get("duplicate"):
             self.declared_for = reply["incarnation"]
         return reply
 
@@ -102,8 +103,9 @@ class Asker:
             may_guess: whether the local breaker may answer during an outage.
         """
         local_args: Mapping[str, str | int] | None = {} if may_guess else None
+        who = self.worker if self.declares else ""  # to look is not to use
         reply: Snapshot = yield from self._ask(
-            "snapshot", new_token(), self.worker, local_args=local_args
+            "snapshot", new_token(), who, local_args=local_args
         )
         return reply
 

@@ -34,8 +34,6 @@ from breaker.settings import (
 SCARCE = 0.1
 # ... or this many calls, if the limit is unknown.
 FEW = 10
-# A pace that is held at less than what is allowed by now, divided by this, may go faster.
-FAR_BELOW = 1.5
 # Characters of an operator's reason or name.
 WORDS_LENGTH = 500
 # Seconds that handing in may take at a time, so that no caller waits for it for long.
@@ -478,9 +476,7 @@ def is_scarce(found: Allowance) -> bool:
 
 def _is_kept_to(found: Allowance, known: Reply) -> bool:
     """Whether the fleet goes as fast as it may already, so that the store need not be told."""
-    pace = known.get("pace", math.inf)
-    is_far_below = "held" in known and pace * FAR_BELOW < found.rate
-    return pace <= found.rate and not is_far_below
+    return known.get("pace", math.inf) <= found.rate <= known.get("held", math.inf)
 
 
 def _check_duration(what: str, given: object) -> None:

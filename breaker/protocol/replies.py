@@ -21,7 +21,7 @@ class Reply(TypedDict, total=False):
     listeners: int
     pace: float
     told: float
-    held: bool
+    held: float
     asks: int
     transitions: list[dict[str, Any]]
     event_lost: str

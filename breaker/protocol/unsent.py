@@ -10,6 +10,8 @@ from breaker.model import Grant
 
 # Seconds for which a report is worth handing in. One with a longer Retry-After is kept for that.
 WORTH = 60.0
+# Seconds within which a report is sent at once: it says what the upstream said.
+AT_ONCE = 0.25
 # How many are kept. A run that is longer pauses the queue by itself.
 MOST = 100
 
@@ -47,7 +49,8 @@ class Unsent:
         """What is left of the hint, in seconds; 0 if there was none."""
         if not self.retry_after:
             return 0.0
-        return max(0.001, self.retry_after - (now - self.at))
+        age = now - self.at
+        return max(0.001, self.retry_after - (age if age > AT_ONCE else 0.0))
 
     @property
     def fence(self) -> Fence:

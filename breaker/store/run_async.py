@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from breaker.errors import BreakerError
 from breaker.protocol.requests import Request, Sleep, Tell
@@ -12,6 +14,10 @@ from breaker.store.command import Command
 from breaker.store.loops import LoopPool, give_back, lend
 
 T = TypeVar("T")
+
+# An id() is used again once a task has ended.
+_tasks: "WeakKeyDictionary[asyncio.Task[Any], int]" = WeakKeyDictionary()
+_numbers = itertools.count(1)
 
 # Kept from being collected before they are done.
 _running: set[asyncio.Task[None]] = set()
@@ -86,11 +92,12 @@ class AsyncStore(Store):
 
     @staticmethod
     def who() -> int:
-        """The running task; 0 outside of tasks."""
+        """The running task, by a number that no later one gets; 0 outside of tasks."""
         try:
-            return id(asyncio.current_task())
+            task = asyncio.current_task()
         except RuntimeError:
             return 0
+        return _tasks.setdefault(task, next(_numbers)) if task else 0
 
     @staticmethod
     async def call_blocking(function: Callable[[], None]) -> None:

@@ -1,6 +1,7 @@
 """Drive a plan with blocking I/O."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
@@ -12,6 +13,10 @@ from breaker.store.command import Command
 from breaker.store.pool import Pool, give_back, lend
 
 T = TypeVar("T")
+
+# The operating system gives the number of an ended thread to a new one.
+_me = threading.local()
+_numbers = itertools.count(1)
 
 
 class SyncStore(Store):
@@ -71,8 +76,11 @@ class SyncStore(Store):
 
     @staticmethod
     def who() -> int:
-        """The running thread."""
-        return threading.get_ident()
+        """The running thread, by a number that no later one gets."""
+        number: int = getattr(_me, "number", 0)
+        if not number:
+            number = _me.number = next(_numbers)
+        return number
 
     @staticmethod
     def call_blocking(function: Callable[[], None]) -> None:

@@ -74,8 +74,8 @@ end
 -- State that no caller used for `idle_ttl` expires, but never before its pause has ended.
 local function write_end_of_life(b)
   local ttl = num(b, 'idle_ttl_ms')
-  if ttl == 0 then
-    return -- declared by a worker that knows no such option
+  if ttl == 0 or b.who == '' then
+    return -- declared by a worker that knows no such option; or only looked at
   end
   local pause = b.left == -1 and C.WITHOUT_END or math.max(0, b.left)
   for _, key in ipairs({b.state_key, b.events_key}) do
@@ -129,6 +129,20 @@ local function commit(b)
     announce(b)
   end
   write_end_of_life(b)
+end
+
+-- A store that is full takes no writes, and still answers a reader. What time has changed is then
+-- written, and told, by the next caller that finds room.
+local function commit_if_room(b)
+  local is_written, problem = pcall(commit, b)
+  if is_written then
+    return
+  end
+  local said = type(problem) == 'table' and problem.err or tostring(problem)
+  if not string.find(said, 'OOM', 1, true) then
+    error(problem)
+  end
+  b.steps = {}
 end
 
 -- The reply as JSON: what the script itself has to say, and the transitions that this very call

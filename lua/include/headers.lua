@@ -3,8 +3,6 @@
 
 -- Factor: a pace this little above what is allowed is not slowed down.
 C.NEARLY = 1.1
--- Factor: a pace that is held so far below what is allowed by now may go faster.
-C.FAR_BELOW = 1.5
 
 -- Calls per second until the reset, and those to rise to after it. A window's remaining calls are
 -- spread evenly.
@@ -20,7 +18,7 @@ end
 local function adjust(b, low, top, ms)
   local p = pace_of(b)
   local rate = pace_rate(p, b.now)
-  if rate <= C.NEARLY * low and not (p.proven > b.now and rate * C.FAR_BELOW < low) then
+  if rate <= C.NEARLY * low and low <= (held_to(p, b.now) or low) then
     return false
   end
   pace_hold_on(p, b.now, low, top, ms)

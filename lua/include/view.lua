@@ -9,6 +9,14 @@ C.PUSH_EVERY = 1000
 -- Milliseconds for which a conflict between two releases' settings is shown after its last sign.
 C.RIVAL_SHOWN = 600000
 
+-- Factor: a pace that is held so far below what is allowed by now may go faster.
+C.FAR_BELOW = 1.5
+
+-- Jobs per second that the upstream must allow for a held pace to rise; nil if it is not held.
+local function held_to(p, now)
+  return p.proven > now and pace_rate(p, now) * C.FAR_BELOW or nil
+end
+
 local function as_rate(rate)
   return math.floor(math.min(rate, 1000000) * 1000 + 0.5) / 1000
 end
@@ -27,7 +35,7 @@ local function brief(b)
   if is_paced(b) then
     local p = pace_of(b)
     seen.pace, seen.told = as_rate(pace_rate(p, b.now)), as_rate(p.told)
-    seen.held = p.proven > b.now or nil
+    seen.held = held_to(p, b.now) and as_rate(held_to(p, b.now))
   end
   if b.row.recovery == 'pace' and (seen.state == 'open' or seen.state == 'half-open')
     and pace_of(b).is_new == 1 then

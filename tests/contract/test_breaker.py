@@ -502,9 +502,11 @@ def test_the_trip_is_in_the_history_with_its_evidence(make):
         breaker.record_rate_limit_error(retry_after=number or None, error_id=f"e{number}")
     (event,) = breaker.events()
     assert (event.event, event.before, event.after) == ("tripped", "closed", "open")
-    assert (event.errors, event.pause, event.by, event.epoch) == (5, 4.0, "w1", 1)
+    assert (event.errors, event.by, event.epoch) == (5, "w1", 1)
+    assert event.pause == pytest.approx(4, abs=0.9)
     assert [error.id for error in event.evidence] == [f"e{number}" for number in range(5)]
-    assert [error.retry_after for error in event.evidence] == [None, 1, 2, 3, 4]
+    hints = [error.retry_after or 0 for error in event.evidence]
+    assert hints == pytest.approx([0, 1, 2, 3, 4], abs=0.9)  # they age on a slow machine
     assert event.trip_id == breaker.status().trip_id
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from breaker import BreakerOpen, ConfigurationError
+from breaker.fleet import Fleet
 from breaker.protocol.keys import Keys
 from tests.contract.waiting import eventually
 
@@ -136,6 +137,13 @@ def test_a_guest_declares_nothing_but_to_a_new_state(make):
     assert guest.record_rate_limit_error().threshold == 9
 
 
+def test_a_worker_whose_first_report_is_a_repeat_declares_with_its_next(make):
+    make(worker="w1", threshold=3, push=False).record_rate_limit_error(error_id="x")
+    second = make(worker="w2", threshold=4, push=False)
+    assert second.record_rate_limit_error(error_id="x").duplicate
+    assert second.record_rate_limit_error(error_id="y").threshold == 4
+
+
 def test_a_new_release_is_one_event_and_no_conflict(make):
     make(worker="old", threshold=3, push=False).record_success()
     make(worker="new", threshold=7, push=False).record_success()
@@ -245,6 +253,19 @@ def test_idle_state_goes_by_itself(make, client, name):
         assert 3600 < client.ttl(Keys("breaker", name)[key]) <= 3600 + 61
     breaker.pause()
     assert client.ttl(Keys("breaker", name)["state"]) > 10**9
+
+
+def test_to_look_is_not_to_use(make, client, name, url):
+    make(idle_ttl=3600).record_success()
+    key = Keys("breaker", name)["state"]
+    client.expire(key, 100)
+    make(declare=False).status()
+    fleet = Fleet(url=url)
+    assert fleet.status(name).exists
+    fleet.close()
+    assert client.ttl(key) <= 100
+    make(idle_ttl=3600).status()  # a worker's
+    assert client.ttl(key) > 100
 
 
 def test_an_idle_recovery_is_settled_by_a_reader(make, client, name):
