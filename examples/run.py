@@ -1,9 +1,9 @@
 """See a fleet stop and resume: two workers, a producer, a store and a rate-limited upstream.
 
-    python examples/run.py celery        (or dramatiq, huey, rq)
+    python examples/run.py celery        (or dramatiq, huey, procrastinate, rq)
 
 Needs `pip install 'fleet-breaker[FRAMEWORK,demo]'`. Everything runs on this machine, on free ports,
-and ends with this program.
+and ends with this program; but Procrastinate needs an empty database of yours, DATABASE_URL.
 """
 
 import argparse
@@ -36,6 +36,16 @@ WORKERS = {
     ],
     "dramatiq": [*PYTHON, "dramatiq", "app", "--processes", "1", "--threads", "2"],
     "huey": [*PYTHON, "huey.bin.huey_consumer", "app.huey", "-w", "2"],
+    "procrastinate": [
+        *PYTHON,
+        "procrastinate",
+        "--app=app.app",
+        "worker",
+        "-q",
+        "content",
+        "-c",
+        "2",
+    ],
     "rq": [
         *PYTHON,
         *(

@@ -58,8 +58,8 @@ class Outcome:
     delay: float = 0.0
 
 
-class Gate:
-    """The guarded queues of a process.
+class Guarded:
+    """Which queues are guarded, and what the end of a job means: all that is not I/O.
 
     Args:
         queues: the names of the guarded queues, or a mapping from a queue's name to its breaker's
@@ -81,23 +81,8 @@ class Gate:
         self._name_of, self.names = _mapped(queues, line)
         self._requeue = requeue
         self._options = options
-        self._breakers: dict[str, Breaker] = {}
         self._is_store_checked = False
         _check_breakers(set(self.names.values()) or {"any"}, options)
-
-    def breaker(self, queue: str) -> Breaker | None:
-        """Return the breaker of a queue, or None if the queue is not guarded."""
-        name = self._name_of(queue)
-        if name is None:
-            return None
-        known = self._breakers.get(name)
-        if known is not None:
-            return known
-        made = Breaker(name, **self._options)
-        kept = self._breakers.setdefault(name, made)  # another thread may have been faster
-        if kept is not made:
-            made.close()
-        return kept
 
     def check_names(self, reads: Iterable[str], others: Callable[[], Iterable[str]]) -> None:
         """Check at a worker's start that the guarded queues exist and the store takes this worker.
@@ -126,6 +111,63 @@ class Gate:
             self._is_store_checked = True  # a worker that reconnects later is not ended by it
             _check_store(names[0], self._options)
 
+    def describe(self, queue: str) -> dict[str, Any]:
+        """The arguments of a gate that guards this queue alone, for another process."""
+        return {
+            "queues": {queue: self._name_of(queue)},
+            "requeue": self._requeue,
+            **self._options,
+        }
+
+    def outcome(
+        self, error: BaseException | None, limited: RateLimit | None, status: Status | None
+    ) -> Outcome:
+        """What follows from the report of a job.
+
+        Args:
+            error: what the job raised.
+            limited: what the classifier made of it.
+            status: what the store answered to the report.
+        """
+        if error is None or not self._requeue or not goes_back(error, limited, status):
+            return Outcome(limited)
+        asked = limited or refusal(error)
+        retry_after = asked.retry_after if asked else None
+        return Outcome(limited, is_put_back=True, delay=_delay(retry_after, status))
+
+    def _unknown(self, name: str, here: set[str]) -> str:
+        near = difflib.get_close_matches(name, here, n=1) or sorted(here)[:1]
+        line = self._line.format(*(near or ["NAME"]))
+        return (
+            f"there is no queue {name!r} to guard: this worker reads "
+            f"{', '.join(map(repr, sorted(here))) or 'no queue'}, and no other queue of this name "
+            f"is known; write {line}"
+        )
+
+
+class Gate(Guarded):
+    """The guarded queues of a process, and their breakers."""
+
+    def __init__(
+        self, queues: Queues = None, *, line: str, requeue: bool = True, **options: Any
+    ) -> None:
+        super().__init__(queues, line=line, requeue=requeue, **options)
+        self._breakers: dict[str, Breaker] = {}
+
+    def breaker(self, queue: str) -> Breaker | None:
+        """Return the breaker of a queue, or None if the queue is not guarded."""
+        name = self._name_of(queue)
+        if name is None:
+            return None
+        known = self._breakers.get(name)
+        if known is not None:
+            return known
+        made = Breaker(name, **self._options)
+        kept = self._breakers.setdefault(name, made)  # another thread may have been faster
+        if kept is not made:
+            made.close()
+        return kept
+
     def settle(
         self,
         permit: Permit,
@@ -144,37 +186,11 @@ class Gate:
                 and the framework does what it was told.
         """
         if not isinstance(error, control_flow):
-            return self._report(permit, error)
-        wrapped = _wrapped(error)
-        if wrapped is None:
-            give_back(permit.release)
-            return Outcome()
-        return Outcome(self._report(permit, wrapped).limited)
-
-    def describe(self, queue: str) -> dict[str, Any]:
-        """The arguments of a gate that guards this queue alone, for another process."""
-        return {
-            "queues": {queue: self._name_of(queue)},
-            "requeue": self._requeue,
-            **self._options,
-        }
-
-    def _report(self, permit: Permit, error: BaseException | None) -> Outcome:
-        limited, status = permit.report(error), permit.status
-        if error is None or not self._requeue or not goes_back(error, limited, status):
-            return Outcome(limited)
-        asked = limited or refusal(error)
-        retry_after = asked.retry_after if asked else None
-        return Outcome(limited, is_put_back=True, delay=_delay(retry_after, status))
-
-    def _unknown(self, name: str, here: set[str]) -> str:
-        near = difflib.get_close_matches(name, here, n=1) or sorted(here)[:1]
-        line = self._line.format(*(near or ["NAME"]))
-        return (
-            f"there is no queue {name!r} to guard: this worker reads "
-            f"{', '.join(map(repr, sorted(here))) or 'no queue'}, and no other queue of this name "
-            f"is known; write {line}"
-        )
+            return self.outcome(error, permit.report(error), permit.status)
+        if (inner := wrapped(error)) is not None:
+            return Outcome(permit.report(inner))
+        give_back(permit.release)
+        return Outcome()
 
 
 def acquire(breaker: Breaker) -> tuple[Permit | None, float]:
@@ -186,10 +202,15 @@ def acquire(breaker: Breaker) -> tuple[Permit | None, float]:
     try:
         return breaker.acquire(timeout=0), 0.0
     except BreakerOpen as error:
-        return None, POLL if error.retry_after is None else min(POLL, error.retry_after)
+        return None, next_look(error)
     except StoreError:
         _LOGGER.exception("%s: the store cannot be asked; the queue waits", breaker.name)
         return None, POLL
+
+
+def next_look(error: BreakerOpen) -> float:
+    """Seconds after which it is worth asking for a permit again."""
+    return POLL if error.retry_after is None else min(POLL, error.retry_after)
 
 
 def is_current(permit: Permit) -> bool:
@@ -227,7 +248,7 @@ def extra(framework: str, least: str) -> Iterator[None]:
     yield
 
 
-def _wrapped(error: BaseException) -> BaseException | None:
+def wrapped(error: BaseException) -> BaseException | None:
     """The exception that a framework's own exception carries (Celery's `exc`), or came from."""
     carried = getattr(error, "exc", None)
     return carried if isinstance(carried, BaseException) else error.__cause__

@@ -87,7 +87,8 @@ class Fleet:
     # Whether all of the contract is run with it, and not only the trip and the start.
     is_main = False
     exit_codes = (0,)
-    has_rabbit = False
+    # Its broker: "redis", "rabbitmq" or "postgresql".
+    needs = "redis"
     # How many jobs the trip needs, and the seconds between two jobs of `other` meanwhile.
     jobs = 160
     every = 0.1
@@ -182,7 +183,7 @@ class CeleryGevent(CeleryFleet):
 
 class CeleryRabbit(CeleryFleet):
     is_main = False
-    has_rabbit = True
+    needs = "rabbitmq"
 
 
 class RqFleet(Fleet):
@@ -247,7 +248,7 @@ class DramatiqFleet(Fleet):
 
 class DramatiqRabbit(DramatiqFleet):
     is_main = False
-    has_rabbit = True
+    needs = "rabbitmq"
 
 
 class HueyFleet(Fleet):
@@ -286,6 +287,41 @@ class HueyGreenlet(HueyFleet):
         super().__init__(*urls, **environment, GEVENT="1")
 
 
+class ProcrastinateFleet(Fleet):
+    is_main = True
+    needs = "postgresql"
+    slots = 2
+    task = "content"
+    queues: tuple[str, ...] = ("-q", "content,other")
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        super().__init__(broker, store, upstream, **environment)
+        from procrastinate import App, SyncPsycopgConnector
+
+        self.app = App(connector=SyncPsycopgConnector(conninfo=broker))
+        self.app.open()
+
+    def command(self, _number: int) -> list[str]:
+        app = f"--app={APPS}.procrastinate_app.app"
+        return ["procrastinate", app, "worker", *self.queues, "-c", str(self.slots)]
+
+    def send(self, queue: str, job: str) -> None:
+        task = self.task if queue == "content" else queue
+        self.app.configure_task(task, queue=queue).defer(job=job)
+
+    def end(self) -> None:
+        super().end()
+        self.app.close()
+
+
+class ProcrastinateThreads(ProcrastinateFleet):
+    """Its task is a plain function, and its workers read all queues."""
+
+    is_main = False
+    task = "blocking"
+    queues = ()
+
+
 KINDS: dict[str, type[Fleet]] = {
     "celery-prefork": CeleryFleet,
     "celery-prefork-late": CeleryLate,
@@ -298,6 +334,8 @@ KINDS: dict[str, type[Fleet]] = {
     "huey-thread": HueyFleet,
     "huey-process": HueyProcess,
     "huey-greenlet": HueyGreenlet,
+    "procrastinate": ProcrastinateFleet,
+    "procrastinate-threads": ProcrastinateThreads,
     "rq-simple": RqFleet,
     "rq-fork": RqFork,
     "rq-spawn": RqSpawn,

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import pytest
+import redis
 
 from breaker import Breaker, StoreUnavailable
 from breaker.embedded import EmbeddedStore
 from tests.contract.waiting import eventually
 from tests.integrations import fleets
 from tests.integrations.fleets import Fleet
+from tests.integrations.postgres import PROGRAMS, Postgres
 from tests.integrations.rabbit import PROGRAM, Rabbit
 from tests.integrations.upstream import Upstream
 from tests.servers import absent
@@ -41,16 +43,37 @@ def rabbit() -> Iterator[Rabbit]:
         yield rabbit
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    if PROGRAMS is None:
+        absent("PostgreSQL is not installed (on Debian: apt install postgresql)")
+    with Postgres() as postgres:
+        yield postgres
+
+
+class RedisBroker(EmbeddedStore):
+    """A broker that is there for one test."""
+
+    def drop_connections(self) -> None:
+        """Close every connection, as a restart would."""
+        with redis.Redis.from_url(self.url) as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+
+
+Broker = RedisBroker | Rabbit | Postgres
+
+
 @pytest.fixture
-def broker(request: pytest.FixtureRequest, kind: str) -> Iterator[EmbeddedStore | Rabbit]:
+def broker(request: pytest.FixtureRequest, kind: str) -> Iterator[Broker]:
     """The broker of a kind of fleet, without a message."""
-    if fleets.KINDS[kind].has_rabbit:
-        rabbit = request.getfixturevalue("rabbit")
-        yield rabbit
-        rabbit.forget()
+    needs = fleets.KINDS[kind].needs
+    if needs == "redis":
+        with RedisBroker() as server:
+            yield server
         return
-    with EmbeddedStore() as server:
-        yield server
+    shared = request.getfixturevalue({"rabbitmq": "rabbit", "postgresql": "postgres"}[needs])
+    yield shared
+    shared.forget()
 
 
 @pytest.fixture
@@ -62,7 +85,7 @@ def breaker(store: EmbeddedStore) -> Iterator[Breaker]:
 
 @pytest.fixture
 def start(
-    store: EmbeddedStore, broker: EmbeddedStore | Rabbit, upstream: Upstream
+    store: EmbeddedStore, broker: Broker, upstream: Upstream
 ) -> Iterator[Callable[..., Fleet]]:
     """Start a fleet by its name; the broker and the store are different servers."""
     started: list[Fleet] = []

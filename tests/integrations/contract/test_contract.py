@@ -4,7 +4,6 @@ import signal
 import time
 
 import pytest
-import redis
 
 from tests.integrations.contract.conftest import Feed, note, wait_for
 from tests.integrations.fleets import KINDS
@@ -143,8 +142,7 @@ def test_a_lost_connection_to_the_broker_in_mid_pause(
     wait_for(lambda: answered(upstream) >= 10)
     wait_for(breaker.pause)
     quiet(upstream)
-    with redis.Redis.from_url(broker.url) as client:
-        client.client_kill_filter(_type="normal", skipme=True)
+    broker.drop_connections()
     paused = time.monotonic()
     send(fleet, 10, "other")
     wait_for(lambda: answered(upstream, "other") == 10)
