@@ -7,7 +7,7 @@ from typing import Any
 
 from breaker.classify import RuleOptions, Rules
 from breaker.errors import ConfigurationError
-from breaker.protocol.keys import Keys
+from breaker.protocol.keys import Keys, find_prefix
 from breaker.settings import Options, Settings, name_problems
 from breaker.store.fallback import POLICIES
 from breaker.store.target import Target, find_target
@@ -39,7 +39,7 @@ def configured(
     *,
     url: str | None,
     redis: Any,
-    prefix: str,
+    prefix: str | None,
     worker: str | None,
     on_store_failure: str = "local",
     options: Mapping[str, Any],
@@ -49,6 +49,7 @@ def configured(
     Raises:
         ConfigurationError: with every problem there is.
     """
+    prefix = find_prefix(prefix)
     problems = [*name_problems("name", name), *name_problems("prefix", prefix)]
     if worker is not None:
         problems += name_problems("worker", worker)

@@ -6,7 +6,6 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from breaker.config import Given, configured
 from breaker.errors import ConfigurationError
-from breaker.protocol.keys import PREFIX
 from breaker.store.fallback import Policy
 
 B = TypeVar("B")
@@ -19,7 +18,7 @@ def configure(
     *,
     url: str | None = None,
     redis: Any = None,
-    prefix: str = PREFIX,
+    prefix: str | None = None,
     worker: str | None = None,
     push: bool = True,
     on_store_failure: Policy = "local",

@@ -21,7 +21,6 @@ from breaker.jitter import draw
 from breaker.model import Grant, LocalState, Status
 from breaker.protocol import wire
 from breaker.protocol.asking import Asker
-from breaker.protocol.keys import PREFIX
 from breaker.protocol.plans import Plans
 from breaker.protocol.requests import Request
 from breaker.push import Watch
@@ -54,7 +53,7 @@ class Face(Generic[S]):
         *,
         url: str | None = None,
         redis: Any = None,
-        prefix: str = PREFIX,
+        prefix: str | None = None,
         worker: str | None = None,
         push: bool = True,
         declare: bool = True,
@@ -67,7 +66,8 @@ class Face(Generic[S]):
             name: the queue, 1 to 200 characters.
             url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
             redis: a redis-py client to take the connection data from, instead of `url`.
-            prefix: what all keys begin with.
+            prefix: what all keys begin with (default: the environment's BREAKER_PREFIX, else
+                "breaker").
             worker: this worker's name in the evidence and for `min_workers`. Default: host:pid of the
                 process that made the breaker, so forked children count as one worker.
             push: hear of changes by push and answer from memory while that is fresh (at most 2 s

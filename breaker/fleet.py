@@ -10,7 +10,7 @@ from breaker.alerts import tell
 from breaker.errors import ConfigurationError, StoreError, StoreUnavailable
 from breaker.model import Status, Transition
 from breaker.protocol.asking import Asker, registered, unlisted
-from breaker.protocol.keys import PREFIX, Keys, registry
+from breaker.protocol.keys import Keys, find_prefix, registry
 from breaker.settings import Settings, name_problems
 from breaker.store.run_many import BatchStore
 from breaker.store.target import find_target, this_worker
@@ -22,7 +22,7 @@ class Fleet:
     Args:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
         redis: a redis-py client to take the connection data from, instead of `url`.
-        prefix: what all keys begin with.
+        prefix: what all keys begin with (default: BREAKER_PREFIX, else "breaker").
 
     Attributes:
         unreadable: what the last reading of all statuses had to leave out, and why: a breaker
@@ -33,8 +33,9 @@ class Fleet:
     """
 
     def __init__(
-        self, *, url: str | None = None, redis: Any = None, prefix: str = PREFIX
+        self, *, url: str | None = None, redis: Any = None, prefix: str | None = None
     ) -> None:
+        prefix = find_prefix(prefix)
         problems, target = list(name_problems("prefix", prefix)), None
         try:
             target = find_target(url, redis)

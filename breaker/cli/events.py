@@ -104,7 +104,7 @@ def as_lines(
     """One line for each event; for people in columns of a fixed width."""
     if json:
         return [as_json.line(asdict(event)) for event in found]
-    return show.columns(map(row, found), head, LEAST)
+    return show.columns(map(row, found), head, LEAST, names=1)
 
 
 def row(event: Transition) -> list[Text | str]:

@@ -11,6 +11,7 @@ class Exit(IntEnum):
     PAUSED = 3
     UNKNOWN = 4
     STORE = 5
+    UNCONFIRMED = 6
     INTERRUPTED = 130
 
 
@@ -21,6 +22,7 @@ MEANINGS = {
     Exit.PAUSED: "status --check: paused",
     Exit.UNKNOWN: "no breaker has this name",
     Exit.STORE: "the store is unreachable, or refused the command",
+    Exit.UNCONFIRMED: "the order needs a yes (--yes, --new), which was not given; nothing changed",
     Exit.INTERRUPTED: "ended by Ctrl-C",
 }
 

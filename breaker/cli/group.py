@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from breaker.cli.exits import Exit
-from breaker.cli.names import UnknownBreaker
+from breaker.cli.names import Unconfirmed, UnknownBreaker
 from breaker.errors import BreakerError, ConfigurationError, StoreError
 
 
@@ -54,7 +54,9 @@ COMMANDS: Mapping[str, Place] = {
         "Say what an error or a response would be taken for, and why.",
     ),
     "pause": Place(
-        "breaker.cli.steer", "pause", "Pause a queue, for a given time or until it is resumed."
+        "breaker.cli.steer",
+        "pause",
+        "Pause queues, for a given time or until they are resumed.",
     ),
     "resume": Place(
         "breaker.cli.steer", "resume", "End a pause or a recovery: all workers dequeue again."
@@ -74,7 +76,7 @@ COMMANDS: Mapping[str, Place] = {
     "forget": Place(
         "breaker.cli.steer",
         "forget",
-        "Remove a breaker: its state, its history, its place in the list.",
+        "Remove breakers: their state, their history, their place in the list.",
     ),
     "demo": Place(
         "breaker.demo.command",
@@ -85,7 +87,7 @@ COMMANDS: Mapping[str, Place] = {
     "serve": Place(
         "breaker.service.command",
         "serve",
-        "Serve /metrics, /healthz and /readyz over HTTP until it is stopped.",
+        "Serve the API, the metrics and the events over HTTP until it is stopped.",
         extra="service",
     ),
 }
@@ -148,6 +150,7 @@ def exit_code(error: BreakerError) -> Exit:
     kinds = {
         ConfigurationError: Exit.USAGE,
         UnknownBreaker: Exit.UNKNOWN,
+        Unconfirmed: Exit.UNCONFIRMED,
         StoreError: Exit.STORE,
     }
     return next((code for kind, code in kinds.items() if isinstance(error, kind)), Exit.FAILED)

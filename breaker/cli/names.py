@@ -15,8 +15,13 @@ SHOWN = 5
 class UnknownBreaker(BreakerError):  # noqa: N818 - says what is, as BreakerOpen does
     """No worker and no operator has used this name yet."""
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"no breaker is called {name!r}; {suggestion(name, known)}")
+    def __init__(self, name: str, known: Sequence[str], advice: str = "") -> None:
+        more = f"; {advice}" if advice else ""
+        super().__init__(f"no breaker is called {name!r}; {suggestion(name, known)}{more}")
+
+
+class Unconfirmed(BreakerError):  # noqa: N818 - says what is, as BreakerOpen does
+    """The order needs a yes, which was not given. Nothing changed."""
 
 
 def is_known(status: "Status") -> bool:

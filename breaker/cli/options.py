@@ -45,9 +45,14 @@ url_option = click.option(
     help="Where Redis or Valkey is: redis://[user:password@]host[:port][/database]. "
     "Default: BREAKER_URL, else redis://localhost:6379/0.",
 )
-prefix_option = click.option("--prefix", metavar="TEXT", help="Key prefix. Default: breaker.")
+prefix_option = click.option(
+    "--prefix", metavar="TEXT", help="Key prefix. Default: BREAKER_PREFIX, else breaker."
+)
 name_argument = click.argument(
     "name", metavar="[NAME]", required=False, shell_complete=known_names
+)
+names_argument = click.argument(
+    "names", metavar="NAME...", nargs=-1, shell_complete=known_names
 )
 json_option = click.option("--json", is_flag=True, help="Answer in JSON, for scripts.")
 

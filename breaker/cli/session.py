@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from breaker.cli.names import UnknownBreaker, is_known
-from breaker.protocol.keys import PREFIX
+from breaker.protocol.keys import find_prefix
 
 if TYPE_CHECKING:
     from breaker.fleet import Fleet
@@ -25,7 +25,7 @@ class Session:
 
     def __init__(self, url: str | None, prefix: str | None) -> None:
         self.url = url
-        self.prefix = PREFIX if prefix is None else prefix
+        self.prefix = find_prefix(prefix)
         self._opened = ExitStack()
         self._fleet: Fleet | None = None
 
@@ -60,14 +60,18 @@ class Session:
             show.note(f"{name!r} cannot be read, see `breaker doctor`: {refusal}")
         return found
 
+    def look(self, name: str) -> "Status":
+        """Read the state of a breaker, known or new."""
+        with self.breaker(name) as breaker:
+            return breaker.status()
+
     def status(self, name: str) -> "Status":
         """Read the state of an existing breaker.
 
         Raises:
             UnknownBreaker: no breaker has this name.
         """
-        with self.breaker(name) as breaker:
-            status = breaker.status()
+        status = self.look(name)
         if not is_known(status):
             raise UnknownBreaker(name, self.fleet.names())
         return status
@@ -79,7 +83,7 @@ class Session:
 
     def command(self, verb: str, name: str) -> str:
         """Another command for the same store, ready to be pasted; without the password."""
-        options = [] if self.prefix == PREFIX else ["--prefix", self.prefix]
+        options = [] if self.prefix == find_prefix(None) else ["--prefix", self.prefix]
         if self.url is not None:
             data = dict(self.fleet.target.data)
             has_secret = data.get("username") or data.get("password")

@@ -24,6 +24,8 @@ FORCED = {"FORCE_COLOR", "TTY_COMPATIBLE"}
 # Spaces between two columns, and before a last cell that is on a line of its own.
 GAP = 2
 INDENT = 4
+# Characters of a name that are shown at least.
+SHORTEST_NAME = 12
 
 
 def is_plain() -> bool:
@@ -112,9 +114,14 @@ def style(state: State) -> str:
 
 def state(status: Status) -> Text:
     """The state, coloured; with the pace if it recovers at a pace."""
-    shadow = " (shadow)" if status.mode == "shadow" else ""
     pace_ = f", {pace(status)}" if status.pace is not None else ""
-    return Text(f"{status.state}{shadow}{pace_}", style(status.state))
+    return bare_state(status).append(pace_)
+
+
+def bare_state(status: Status) -> Text:
+    """The state, coloured, without the pace."""
+    shadow = " (shadow)" if status.mode == "shadow" else ""
+    return Text(f"{status.state}{shadow}", style(status.state))
 
 
 def headline(status: Status) -> Text:
@@ -130,18 +137,32 @@ def sentence(status: Status) -> Text:
     return line.append(f": {reason}") if reason else line
 
 
+def shortened(text: Text, size: int) -> Text:
+    """A name without its middle, since names differ at their ends; in at most `size` characters."""
+    if text.cell_len <= size:
+        return text
+    kept = size - 1
+    front = text[: kept - kept // 2].copy()
+    return front.append("…").append_text(text[len(text) - kept // 2 :])
+
+
 def columns(
-    rows: Iterable[Sequence[Text | str]], head: Sequence[str] = (), least: Sequence[int] = ()
+    rows: Iterable[Sequence[Text | str]],
+    head: Sequence[str] = (),
+    least: Sequence[int] = (),
+    *,
+    names: int | None = None,
 ) -> list[Text]:
-    """Align cells in columns. No cell is cut.
+    """Align cells in columns. No cell is cut but a long name.
 
     The last cell of a row may be long: if the lines do not fit the terminal, each last cell gets a
-    line of its own below its row.
+    line of its own below its row. If they still do not fit, names are shortened in the middle.
 
     Args:
         rows: the cells.
         head: the words above them.
         least: the least width of each column, so that lines printed later are aligned too.
+        names: the column that holds names.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     above = [[Text(word, "dim") for word in head]] if cells and head else []
@@ -151,6 +172,11 @@ def columns(
     padded = list(map(max, sizes, [*least, *[0] * len(sizes)]))
     if sum(padded) + GAP * (len(padded) - 1) <= width():
         return [_joined(row, padded) for row in (*above, *cells)]
+    if names is not None:
+        over = sum(padded[:-1]) + GAP * (len(padded) - 2) - width()
+        padded[names] = max(SHORTEST_NAME, padded[names] - max(0, over))
+        for row in cells:
+            row[names] = shortened(row[names], padded[names])
     lines = [_joined(row[:-1], padded) for row in above]
     for row in cells:
         lines.append(_joined(row[:-1], padded))

@@ -10,6 +10,7 @@ from breaker.cli.session import Session
 from breaker.model import State, Status
 
 HEAD = ("BREAKER", "STATE", "PAUSED", "ERRORS", "TRIPS", "WHY")
+NARROW_HEAD = (*HEAD[:3], "")
 URGENCY = (State.FORCED_OPEN, State.OPEN, State.HALF_OPEN, State.DISABLED, State.CLOSED)
 
 
@@ -37,8 +38,11 @@ def overview(session: Session, found: Sequence[Status]) -> list[Text]:
 
 
 def table(found: Sequence[Status]) -> list[Text]:
-    """One line for each breaker."""
-    return show.columns(map(row, found), HEAD)
+    """One line for each breaker; on a narrow terminal two, the second with what matters less."""
+    wide = show.columns(map(row, found), HEAD, names=0)
+    if max((line.cell_len for line in wide), default=0) <= show.width():
+        return wide
+    return show.columns(map(narrow_row, found), NARROW_HEAD, names=0)
 
 
 def row(status: Status) -> list[Text | str]:
@@ -51,3 +55,11 @@ def row(status: Status) -> list[Text | str]:
         str(status.trips),
         show.why(status),
     ]
+
+
+def narrow_row(status: Status) -> list[Text | str]:
+    """The same, with name, state and end in the first line."""
+    name, _, end, errors, trips, why = row(status)
+    paced = f"{show.pace(status)}, " if status.pace is not None else ""
+    rest = f"{paced}{errors} errors, {trips} trips" + (f": {why}" if why else "")
+    return [name, show.bare_state(status), end, Text(rest, "dim")]

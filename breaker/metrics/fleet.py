@@ -16,7 +16,6 @@ from prometheus_client.core import (
 from breaker.errors import StoreError
 from breaker.fleet import Fleet
 from breaker.model import Status
-from breaker.protocol.keys import PREFIX
 from breaker.transitions import STATES
 
 # Seconds to read a whole fleet in. Prometheus gives up a scrape after ten by default, and would
@@ -123,14 +122,14 @@ class Collector(registry.Collector):
     Args:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
         redis: a redis-py client to take the connection data from, instead of `url`.
-        prefix: what all keys begin with.
+        prefix: what all keys begin with (default: BREAKER_PREFIX, else "breaker").
 
     Raises:
         ConfigurationError: naming everything that is wrong.
     """
 
     def __init__(
-        self, url: str | None = None, *, redis: Any = None, prefix: str = PREFIX
+        self, url: str | None = None, *, redis: Any = None, prefix: str | None = None
     ) -> None:
         self.fleet = Fleet(url=url, redis=redis, prefix=prefix)
         self._was_up = True

@@ -1,9 +1,15 @@
 """Every key name there is. `{...}` is the hash tag: a breaker's keys share one cluster slot."""
 
+import os
 from dataclasses import dataclass
 
 # What all keys begin with, unless told otherwise.
 PREFIX = "breaker"
+
+
+def find_prefix(given: str | None) -> str:
+    """What all keys begin with: what was given, else BREAKER_PREFIX, else "breaker"."""
+    return given if given is not None else os.environ.get("BREAKER_PREFIX") or PREFIX
 
 
 @dataclass(frozen=True, slots=True)

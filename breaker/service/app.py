@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
 from breaker.metrics import Collector
-from breaker.protocol.keys import PREFIX
 from breaker.service import problems
 from breaker.service.access import Access, Tokens
 from breaker.service.board import Board
@@ -25,7 +24,7 @@ def create_app(
     url: str | None = None,
     *,
     redis: Any = None,
-    prefix: str = PREFIX,
+    prefix: str | None = None,
     tokens: Tokens | None = None,
 ) -> FastAPI:
     """Make the application. It sends no command to the store before the first request.
@@ -33,7 +32,7 @@ def create_app(
     Args:
         url: where Redis or Valkey is (default: the environment's BREAKER_URL, else localhost).
         redis: a redis-py client to take the connection data from, instead of `url`.
-        prefix: the key prefix.
+        prefix: the key prefix (default: BREAKER_PREFIX, else "breaker").
         tokens: what callers must show; None: looking is free, and changing from this machine.
 
     Raises:

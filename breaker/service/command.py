@@ -15,7 +15,6 @@ import uvicorn
 from breaker.embedded import EmbeddedStore
 from breaker.errors import ConfigurationError, StoreError, StoreUnavailable
 from breaker.fleet import Fleet
-from breaker.protocol.keys import PREFIX
 from breaker.service.access import Tokens
 from breaker.service.app import create_app
 from breaker.store.target import DEFAULT_URL
@@ -69,9 +68,7 @@ class Port(click.IntRange):
 @click.option(
     "--url", help="Where Redis or Valkey is. Default: BREAKER_URL, else a store is started."
 )
-@click.option(
-    "--prefix", envvar="BREAKER_PREFIX", default=PREFIX, show_default=True, help="Key prefix."
-)
+@click.option("--prefix", help="Key prefix. Default: BREAKER_PREFIX, else breaker.")
 @click.option(
     "--data",
     envvar="BREAKER_DATA",
@@ -79,7 +76,9 @@ class Port(click.IntRange):
     help="Without a URL: where the store that is started keeps its data. "
     "Default: ~/.local/share/fleet-breaker.",
 )
-def serve(*, host: str, port: int, url: str | None, prefix: str, data: Path | None) -> None:
+def serve(
+    *, host: str, port: int, url: str | None, prefix: str | None, data: Path | None
+) -> None:
     """Serve the API, the metrics and the events over HTTP until it is stopped.
 
     BREAKER_TOKEN is the token that may change things, BREAKER_READ_TOKEN the one that may look;

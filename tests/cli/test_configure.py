@@ -1,7 +1,9 @@
 import json
 
+import click
 import pytest
 
+from breaker.cli.configure import set_options, words_so_far
 from breaker.cli.exits import Exit
 
 
@@ -48,7 +50,7 @@ def test_who_did_it_is_in_the_history(run, content):
 @pytest.mark.usefixtures("content")
 def test_all_at_once(run, make):
     make("images").record_rate_limit_error()
-    answer = json.loads(run("set", "--all", "mode=shadow", "--json").stdout)
+    answer = json.loads(run("set", "--all", "--yes", "mode=shadow", "--json").stdout)
     assert [(one["name"], one["mode"]) for one in answer] == [
         ("content", "shadow"),
         ("images", "shadow"),
@@ -88,7 +90,7 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(run, content, words, me
 
 def test_what_one_of_all_refuses_is_done_to_none(run, make, content):
     make("zebra", cooldown=1, max_cooldown=10).record_rate_limit_error()
-    result = run("set", "--all", "cooldown=60")
+    result = run("set", "--all", "--yes", "cooldown=60")
     assert result.exit_code == Exit.USAGE
     assert result.stderr == "cooldown (60 s) must not be above max_cooldown (10 s)\n"
     assert content.status().overrides == {}
@@ -100,3 +102,22 @@ def test_an_unknown_name_is_not_created(run, client, prefix):
     assert result.exit_code == Exit.UNKNOWN
     assert "did you mean 'content'?" in result.stderr
     assert not client.exists(f"{prefix}:{{contents}}:state")
+
+
+def test_several_at_once(run, make, content):
+    make("images").record_rate_limit_error()
+    answer = json.loads(run("set", "content", "images", "mode=shadow", "--json").stdout)
+    assert [one["mode"] for one in answer] == ["shadow", "shadow"]
+
+
+def test_options_and_their_choices_are_completed(run):
+    def complete(*words):
+        last = words[-1]
+        context = click.Context(set_options)
+        context.params = {"words": words[:-1], "every": False}
+        return [one.value for one in words_so_far(context, set_options.params[0], last)]
+
+    assert "cooldown=" in complete("content", "c")
+    assert complete("content", "mode=s") == ["mode=shadow"]
+    assert complete("content", "recovery=p") == ["recovery=pace", "recovery=probe"]
+    assert "threshold=" not in complete("t")

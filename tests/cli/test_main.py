@@ -163,7 +163,7 @@ def test_the_way_out_shows_no_password(run, server, name, prefix):
     with server.client() as admin:
         admin.execute_command("ACL", "SETUSER", name, "on", f">{PASSWORD}", "~*", "&*", "+@all")
         url = server.url.replace("redis://", f"redis://{name}:{PASSWORD}@")
-        run("pause", "content", url=url)
+        run("pause", "content", "--new", url=url)
         last = run("status", url=url).stdout.splitlines()[-1]
         admin.execute_command("ACL", "DELUSER", name)
     assert last.endswith(f"breaker --prefix {prefix} --url ... resume content")

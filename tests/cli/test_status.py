@@ -216,7 +216,7 @@ def test_one_that_cannot_be_read_hides_no_other(run, make, client, prefix):
     make("content").pause()
     client.set(f"{prefix}:{{poisoned}}:state", "x")
     client.sadd(f"{prefix}s", "poisoned")
-    for words in (["status"], ["resume", "--all"]):
+    for words in (["status"], ["resume", "--all", "--yes"]):
         result = run(*words)
         assert result.exit_code == 0
         assert "content" in result.stdout

@@ -28,27 +28,68 @@ def test_pause_until_resumed(run, make):
 
 
 def test_the_operator_is_named_by_itself(run, make):
-    run("pause", "content")
+    run("pause", "content", "--new")
     user, _, host = make("content").status().by.partition("@")
     assert user
     assert host == socket.gethostname()
 
 
-def test_a_new_name_is_paused_with_a_note(run, make):
+@pytest.mark.parametrize("verb", ["pause", "disable"])
+def test_a_new_name_has_to_be_meant(run, make, client, prefix, verb):
     make("content").record_rate_limit_error()
-    result = run("pause", "contents")
-    assert result.exit_code == 0
-    assert (
-        result.stderr
-        == "note: 'contents' is new, no worker has used it yet; did you mean 'content'?\n"
+    before = set(client.scan_iter(f"{prefix}*"))
+    result = run(verb, "contents")
+    assert result.exit_code == Exit.UNKNOWN
+    assert result.stderr == (
+        "no breaker is called 'contents'; did you mean 'content'?; "
+        f"to {verb} it all the same, add --new\n"
     )
-    assert make("contents").is_paused()
+    assert set(client.scan_iter(f"{prefix}*")) == before
+    assert run(verb, "contents", "--new").exit_code == 0
+    assert make("contents").status().order
+
+
+@pytest.mark.parametrize(("answer", "code"), [(True, 0), (False, Exit.UNCONFIRMED)])
+def test_a_person_is_asked(run, make, monkeypatch, answer, code):
+    asked: list[str] = []
+    monkeypatch.setattr("breaker.cli.targets.is_asked", lambda: True)
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("click.confirm", confirm)
+    make("content").record_rate_limit_error()
+    assert run("pause", "contents").exit_code == code
+    assert asked[0].endswith("did you mean 'content'?\nThis would make it. Go on?")
+    assert make("contents").is_paused() == answer
+    assert run("resume", "--all").exit_code == code
+
+
+def test_several_names_and_patterns(run, make):
+    for name in ("a-1", "a-2", "b-1", "c[1]"):
+        make(name).record_rate_limit_error()
+    assert run("pause", "b-1", "c[1]").exit_code == 0
+    result = run("pause", "a-*", "b-1")
+    assert result.exit_code == Exit.UNCONFIRMED
+    assert result.stderr == (
+        "This would pause 3 breakers: a-1, a-2, b-1. Nothing changed: add --yes\n"
+    )
+    answer = json.loads(run("pause", "a-?", "--yes", "--json").stdout)
+    assert [one["name"] for one in answer] == ["a-1", "a-2"]
+    assert run("pause", "x*", "--yes").exit_code == Exit.UNKNOWN
+
+
+def test_an_order_says_what_it_replaces(run, make):
+    make("content").pause(reason="provider is down", by="alice")
+    result = run("pause", "content", "--for", "1m", "--by", "bob")
+    assert "replaces: paused until resumed by alice: provider is down" in result.stdout
 
 
 def test_a_new_name_like_no_other_is_told_the_known(run, make):
     for number in range(7):
         make(f"queue-{number}").record_rate_limit_error()
-    result = run("pause", "zzz")
+    result = run("pause", "zzz", "--by", "ana")
     assert "there are 'queue-0', 'queue-1'" in result.stderr
     assert "and 2 more (breaker status)" in result.stderr
 
@@ -77,7 +118,9 @@ def test_disable_and_enable(run, make):
 def test_reset(run, make):
     make("content").record_rate_limit_error()
     run("disable", "content")
-    assert run("reset", "content").stdout == "content  closed, 0/5 errors (was disabled)\n"
+    said = run("reset", "content").stdout
+    assert said.startswith("content  closed, 0/5 errors; replaces: disabled by ")
+    assert said.endswith(" (was disabled)\n")
 
 
 def test_a_pause_that_was_set_by_hand_is_ended(run, client, prefix):
@@ -88,7 +131,7 @@ def test_a_pause_that_was_set_by_hand_is_ended(run, client, prefix):
     assert not client.exists(f"{prefix}:{{content}}:pause")
 
 
-@pytest.mark.parametrize("verb", ["resume", "reset", "disable", "enable"])
+@pytest.mark.parametrize("verb", ["resume", "reset", "enable", "forget"])
 def test_nothing_is_created_by_mistake(run, make, client, prefix, verb):
     make("content").record_rate_limit_error()
     before = set(client.scan_iter(f"{prefix}*"))
@@ -109,12 +152,13 @@ def test_machines_get_the_status_after_it(run, make, verb):
 def test_all_at_once(run, make):
     for name in ("content", "images"):
         make(name).record_rate_limit_error()
-    result = run("pause", "--all", "--for", "1m")
+    assert run("pause", "--all").exit_code == Exit.UNCONFIRMED
+    result = run("pause", "--all", "--yes", "--for", "1m")
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [
         ["content", "forced-open"],
         ["images", "forced-open"],
     ]
-    answer = json.loads(run("resume", "--all", "--json").stdout)
+    answer = json.loads(run("resume", "--all", "-y", "--json").stdout)
     assert [(one["name"], one["state"]) for one in answer] == [
         ("content", "closed"),
         ("images", "closed"),
@@ -122,7 +166,7 @@ def test_all_at_once(run, make):
 
 
 def test_the_longest_pause_that_the_command_takes_is_one_that_the_breaker_takes(run):
-    result = run("pause", "content", "--for", exact(LONGEST_PAUSE))
+    result = run("pause", "content", "--new", "--for", exact(LONGEST_PAUSE))
     assert result.exit_code == 0
     assert "(in 365d)" in result.stdout
 
@@ -135,7 +179,7 @@ def test_a_breaker_that_is_forgotten_is_gone(run, make, client, prefix):
     assert all(":seen:" in key and client.pttl(key) > 0 for key in left)
     assert client.smembers(f"{prefix}s") == {"mail", "images"}
     assert run("forget", "content").exit_code == Exit.UNKNOWN
-    answer = json.loads(run("forget", "--all", "--json").stdout)
+    answer = json.loads(run("forget", "--all", "--yes", "--json").stdout)
     assert answer == {"forgotten": ["images", "mail"]}
     assert not client.exists(f"{prefix}s")
     assert run("forget", "--all").stderr.endswith(" has no breakers yet; nothing changed\n")
@@ -153,12 +197,11 @@ def test_all_of_none_is_a_note(run):
     ("words", "message"),
     [
         (["pause"], "name a breaker, or give --all"),
-        (["resume", "content", "--all"], "give a name or --all, not both"),
+        (["resume", "content", "--all"], "give names or --all, not both"),
         (["pause", "content", "--for", "5x"], "write 90, 90s, 5m, 1h30m or 500ms"),
         (["pause", "content", "--for", "0"], "a pause lasts more than 0s and at most 365d"),
         (["pause", "content", "--for", "366d"], "a pause lasts more than 0s and at most 365d"),
         (["pause", "content", "--for"], "requires an argument"),
-        (["resume", "content", "images"], "unexpected extra argument"),
         (["pause", "content", "--untill", "5m"], "such option"),
         (["pause", ""], "name must not be empty"),
     ],
