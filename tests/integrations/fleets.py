@@ -86,6 +86,8 @@ class Fleet:
     is_one_queue = False
     # Whether all of the contract is run with it, and not only the trip and the start.
     is_main = False
+    # Whether only the trip is run with it.
+    is_brief = False
     exit_codes = (0,)
     # Its broker: "redis", "rabbitmq" or "postgresql".
     needs = "redis"
@@ -181,9 +183,25 @@ class CeleryGevent(CeleryFleet):
     pool = "gevent"
 
 
+class CeleryEventlet(CeleryFleet):
+    is_main = False
+    is_brief = True
+    pool = "eventlet"
+
+
 class CeleryRabbit(CeleryFleet):
     is_main = False
     needs = "rabbitmq"
+
+
+class CeleryQuorum(CeleryRabbit):
+    is_brief = True
+
+    def __init__(self, *urls: str, **environment: str) -> None:
+        from tests.integrations.apps.celery_queues import queues
+
+        super().__init__(*urls, **environment, QUEUE_TYPE="quorum")
+        self.app.conf.task_queues = queues("quorum")
 
 
 class RqFleet(Fleet):
@@ -220,6 +238,29 @@ class RqSpawn(RqFleet):
     # A new interpreter for each job takes a good part of a second.
     jobs = 24
     every = 2.0
+
+
+class RqScheduler(RqFork):
+    """Its workers also run RQ's scheduler, in a process of its own."""
+
+    is_brief = True
+
+    def command(self, number: int) -> list[str]:
+        return [*super().command(number), "--with-scheduler"]
+
+
+class RqPool(RqFork):
+    """RQ's pool of two worker processes."""
+
+    is_brief = True
+
+    def command(self, _number: int) -> list[str]:
+        worker = f"breaker.integrations.rq.{self.worker}"
+        options = ["--url", self.broker, "-w", worker, "-n", "2"]
+        return ["rq.cli", "worker-pool", *options, "other", "content"]
+
+    def start(self, count: int = 2) -> None:
+        super().start(count // 2)
 
 
 class DramatiqFleet(Fleet):
@@ -328,7 +369,9 @@ KINDS: dict[str, type[Fleet]] = {
     "celery-threads": CeleryThreads,
     "celery-solo": CelerySolo,
     "celery-gevent": CeleryGevent,
+    "celery-eventlet": CeleryEventlet,
     "celery-rabbitmq": CeleryRabbit,
+    "celery-quorum": CeleryQuorum,
     "dramatiq-redis": DramatiqFleet,
     "dramatiq-rabbitmq": DramatiqRabbit,
     "huey-thread": HueyFleet,
@@ -339,4 +382,6 @@ KINDS: dict[str, type[Fleet]] = {
     "rq-simple": RqFleet,
     "rq-fork": RqFork,
     "rq-spawn": RqSpawn,
+    "rq-scheduler": RqScheduler,
+    "rq-pool": RqPool,
 }

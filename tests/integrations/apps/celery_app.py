@@ -6,6 +6,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from breaker.integrations.celery import install
+from tests.integrations.apps.celery_queues import queues
 from tests.integrations.apps.work import call
 
 app = Celery("contract", broker=os.environ["BROKER"], backend=os.environ.get("RESULTS"))
@@ -15,8 +16,12 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,
 )
+if seconds := os.environ.get("VISIBILITY"):
+    app.conf.broker_transport_options = {"visibility_timeout": float(seconds)}
 if kind := os.environ.get("EXCHANGE"):
     app.conf.task_queues = [Queue("content", Exchange(kind, type=kind), "#"), Queue("other")]
+if kind := os.environ.get("QUEUE_TYPE"):
+    app.conf.task_queues = queues(kind)
 install(app, queues=os.environ.get("QUEUES", "content").split(","))
 
 
