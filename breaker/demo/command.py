@@ -12,6 +12,7 @@ from rich.console import Console
 
 from breaker.demo.children import ChildFailedError
 from breaker.demo.director import direct
+from breaker.demo.frameworks import NAMES, check
 from breaker.demo.live import LiveView
 from breaker.demo.plain import PlainView
 from breaker.demo.plan import ALLOWANCE, EVERY, Plan
@@ -63,6 +64,13 @@ INTERRUPTED = 130
     show_default=True,
     help=f"{OPTIONS['recovery'].help.capitalize()}: {OPTIONS['recovery'].allowed}.",
 )
+@click.option(
+    "--framework",
+    type=click.Choice(NAMES),
+    default="rq",
+    show_default=True,
+    help="Whose workers drain the queues.",
+)
 @click.option("--without", is_flag=True, help="Show only the fleet without a breaker.")
 @click.option(
     "--forever",
@@ -80,6 +88,7 @@ def demo(
     threshold: int,
     cooldown: float | None,
     recovery: str,
+    framework: str,
     without: bool,
     forever: bool,
     plain: bool,
@@ -87,8 +96,8 @@ def demo(
     """Watch a fleet meet a rate limit: first without a breaker, then with it.
 
     Everything is real and on this machine: a Valkey server, an upstream that
-    limits by a token bucket, and RQ workers that drain two queues. The jobs
-    of `content` call the upstream, those of `other` do not. In each phase
+    limits by a token bucket, and a framework's workers that drain two
+    queues. The jobs of `content` call the upstream, those of `other` do not. In each phase
     other clients use up the upstream's allowance for a while. At the end it
     prints what the upstream and the queues counted. Exit code 1: a job was
     lost, or the breaker did not trip.
@@ -96,6 +105,10 @@ def demo(
     wrong = list(option_problems({"recovery": recovery}))
     if wrong:
         raise click.BadParameter("; ".join(wrong), param_hint="--recovery")
+    try:
+        check(framework)
+    except ImportError as error:
+        raise click.BadParameter(str(error), param_hint="--framework") from error
     plan = Plan(
         workers=workers,
         rate=rate or workers * ALLOWANCE,
@@ -105,6 +118,7 @@ def demo(
         recovery=recovery,
         only_without=without,
         is_endless=forever,
+        framework=framework,
     )
     raise click.exceptions.Exit(run(plan, Console(), is_plain=plain))
 

@@ -7,6 +7,9 @@ from typing import Any
 import redis
 from rq import Queue, Retry
 
+from breaker.demo.frameworks import Broker
+from breaker.demo.frameworks.job import done, failed
+
 # Seconds for which RQ keeps a finished job; `settle` must see it before.
 RESULT_TTL = 120
 # Attempts after the first, with or without a breaker.
@@ -75,3 +78,36 @@ class Ledger:
         waiting = self._open.intersection([*queue.get_job_ids(), *started]) - failed
         self.settle()
         return Tally(self.enqueued, self.done, len(waiting - failed), len(failed))
+
+
+class MarkedLedger:
+    """Enqueues the jobs of one queue of any framework, and counts what they wrote down."""
+
+    def __init__(self, name: str, broker: Broker, connection: redis.Redis) -> None:
+        self._name = name
+        self._broker = broker
+        self._connection = connection
+        self.enqueued = 0
+        self.done = 0
+
+    def enqueue(self, _function: Callable[..., None], arguments: Mapping[str, Any]) -> None:
+        """Add a job, with its number as its id."""
+        self.enqueued += 1
+        job = f"{self._name}-{self.enqueued}"
+        self._broker.send(self._name, job, arguments.get("url", ""))
+
+    def settle(self) -> None:
+        """Count the jobs that are done by now."""
+        self.done = int(self._connection.scard(done(self._name)))
+
+    def glance(self) -> Tally:
+        """Where the jobs are, cheaply: those neither done nor failed count as waiting."""
+        given_up = int(self._connection.scard(failed(self._name)))
+        return Tally(self.enqueued, self.done, self.enqueued - self.done - given_up, given_up)
+
+    def tally(self) -> Tally:
+        """Where every job is. Exact while no worker runs."""
+        self.settle()
+        waiting = self._broker.pending(self._connection, self._name)
+        given_up = int(self._connection.scard(failed(self._name)))
+        return Tally(self.enqueued, self.done, waiting, given_up)

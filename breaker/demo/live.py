@@ -12,10 +12,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from breaker.demo.frameworks.job import CONTENT, OTHER
 from breaker.demo.ledger import RETRIES
 from breaker.demo.picture import Mood, Note, Picture, Second
 from breaker.demo.plan import Phase, Plan
-from breaker.demo.worker import CONTENT, OTHER
 from breaker.model import State, Status
 from breaker.pacing import as_text
 from breaker.transitions import STATES

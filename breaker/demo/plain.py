@@ -4,9 +4,9 @@ from typing import Self
 
 from rich.console import Console
 
+from breaker.demo.frameworks.job import CONTENT, OTHER
 from breaker.demo.picture import Note, Picture
 from breaker.demo.plan import Phase
-from breaker.demo.worker import CONTENT, OTHER
 from breaker.pacing import as_text
 
 # Seconds between two status lines.

@@ -27,6 +27,7 @@ class Plan:
         recovery: the breaker's option of that name.
         only_without: show only the fleet without a breaker.
         is_endless: run until interrupted.
+        framework: whose workers drain the queues.
     """
 
     workers: int
@@ -37,6 +38,7 @@ class Plan:
     recovery: str | None = None
     only_without: bool = False
     is_endless: bool = False
+    framework: str = "rq"
 
     @property
     def shortage(self) -> float:

@@ -9,15 +9,15 @@ import time
 from typing import Any, Self
 
 import redis
-from rq import SimpleWorker
 
 from breaker import Breaker, State, Status, StoreUnavailable, Transition
 from breaker.demo.children import START, Child, ChildFailedError, stop_all
+from breaker.demo.frameworks import broker
+from breaker.demo.frameworks.job import BEGUN, CONTENT, OTHER, READY
 from breaker.demo.jobs import call_upstream, fetch, other_work
-from breaker.demo.ledger import Ledger
+from breaker.demo.ledger import Ledger, MarkedLedger
 from breaker.demo.picture import Calls, Outcome, Picture, Second
 from breaker.demo.plan import Phase, Plan
-from breaker.demo.worker import BEGUN, CONTENT, OTHER
 
 
 class Stage:
@@ -35,8 +35,7 @@ class Stage:
         self._url = url
         self._names = tuple(f"w{number + 1}" for number in range(plan.workers))
         self._connection = redis.Redis.from_url(url)
-        self._content = Ledger(CONTENT, self._connection)
-        self._other = Ledger(OTHER, self._connection)
+        self._content, self._other = self._ledger(CONTENT), self._ledger(OTHER)
         self._breaker: Breaker | None = None
         if phase.has_breaker:
             self._breaker = Breaker(CONTENT, url=url, worker="demo", **plan.settings)
@@ -58,7 +57,8 @@ class Stage:
             self._upstream = upstream.first_line()
             settings = json.dumps(self._plan.settings if self._breaker else None)
             self._fleet = [
-                self._start("worker", name, self._url, settings) for name in self._names
+                self._start("worker", name, self._plan.framework, self._url, settings)
+                for name in self._names
             ]
             self._await_fleet()
             self._started = time.monotonic()
@@ -132,6 +132,11 @@ class Stage:
             pace=self._recovering.pace,
         )
 
+    def _ledger(self, queue: str) -> Ledger | MarkedLedger:
+        if self._plan.framework == "rq":
+            return Ledger(queue, self._connection)
+        return MarkedLedger(queue, broker(self._plan.framework, self._url), self._connection)
+
     def _start(self, module: str, *arguments: str) -> Child:
         name = f"{module} {arguments[0]}" if module == "worker" else module
         child = Child(name, f"breaker.demo.{module}", *arguments)
@@ -140,7 +145,7 @@ class Stage:
 
     def _await_fleet(self) -> None:
         deadline = time.monotonic() + START
-        while SimpleWorker.count(self._connection) < len(self._fleet):
+        while int(self._connection.scard(READY)) < len(self._fleet):
             for child in self._children:
                 child.check()
             if time.monotonic() > deadline:

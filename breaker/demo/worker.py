@@ -1,46 +1,24 @@
 """One worker process of the fleet, with or without a breaker.
 
-Run as `python -m breaker.demo.worker NAME URL SETTINGS`; SETTINGS are the breaker's, as JSON, or `null`.
+Run as `python -m breaker.demo.worker NAME FRAMEWORK URL SETTINGS`; SETTINGS are the breaker's, as
+JSON, or `null`.
 """
 
 import json
 import sys
-from typing import Any
 
-import redis
-from rq import Queue, SimpleWorker
-from rq.job import Job
-
-from breaker.integrations.rq import install
-
-CONTENT = "content"
-OTHER = "other"
-# A hash: how many jobs each worker has begun, by worker and queue.
-BEGUN = "demo:begun"
+from breaker.demo.frameworks import broker
 
 
-class DemoWorker(SimpleWorker):
-    """RQ's worker that runs jobs in its own process: a fork for each would cost more than it."""
+def main(name: str, framework: str, url: str, settings: str) -> None:
+    """Work until asked to stop."""
+    if framework == "rq":
+        from breaker.demo.frameworks.rq import work  # noqa: PLC0415 - another may not be there
 
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Count the job for the view, then run it."""
-        self.connection.hincrby(BEGUN, f"{self.name} {queue.name}", 1)
-        super().execute_job(job, queue)
-
-
-def work(name: str, url: str, settings: dict[str, Any] | None) -> None:
-    """Drain both queues until asked to stop; settings of None mean no breaker.
-
-    `other` comes first, as a queue does that must not wait for a long backlog.
-    """
-    connection = redis.Redis.from_url(url)
-    worker = DemoWorker([OTHER, CONTENT], name=name, connection=connection)
-    if settings is None:
-        install(worker, queues=lambda _queue: None)
+        work(name, url, json.loads(settings))
     else:
-        install(worker, queues=[CONTENT], url=url, worker=name, **settings)
-    worker.work(logging_level="CRITICAL")
+        broker(framework, url).work(name, json.loads(settings))
 
 
 if __name__ == "__main__":
-    work(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))
+    main(*sys.argv[1:])

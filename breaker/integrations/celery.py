@@ -19,6 +19,7 @@ While paused no message is held, so no visibility timeout, time limit or attempt
 
 import contextlib
 import functools
+import logging
 import math
 import os
 import time
@@ -47,6 +48,7 @@ SHORTEST_DRAIN = 0.01
 # Where a request carries its queue and permit to the child that runs it.
 PERMIT = "breaker_permit"
 
+_LOGGER = logging.getLogger("breaker")
 _installed: "weakref.WeakSet[Celery]" = weakref.WeakSet()
 
 
@@ -299,7 +301,14 @@ def guarded(gate: Gate, task: Task, run: Callable[..., Any]) -> Callable[..., An
         except Exception as error:
             outcome = gate.settle(permit, error, control_flow=CONTROL_FLOW)
             if outcome.is_put_back:
-                _send_again(task, queue, delay=outcome.delay)
+                try:
+                    _send_again(task, queue, delay=outcome.delay)
+                except Ignore:
+                    raise
+                except Exception:
+                    _LOGGER.exception(
+                        "a task cannot be sent again, and fails as without a breaker"
+                    )
             raise
 
     return call

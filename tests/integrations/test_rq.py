@@ -375,7 +375,7 @@ def start(store):
     def start(count=2, settings=None):
         given = json.dumps({"cooldown": LONG} | (settings or {}))
         fleet = [
-            Child(f"w{number}", "breaker.demo.worker", f"w{number}", store.url, given)
+            Child(f"w{number}", "breaker.demo.worker", f"w{number}", "rq", store.url, given)
             for number in range(len(started), len(started) + count)
         ]
         started.extend(fleet)
