@@ -1,5 +1,6 @@
 """The gate of frameworks that run in an event loop: as `gate`, awaited."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -50,19 +51,30 @@ class AsyncGate(Guarded):
             await breaker.close()
 
 
-async def acquire(breaker: AsyncBreaker) -> tuple[AsyncPermit | None, float]:
-    """Ask for a permit without waiting.
+async def acquire(
+    breaker: AsyncBreaker, timeout: float = 0.0
+) -> tuple[AsyncPermit | None, float]:
+    """Ask for a permit, and wait for it for at most `timeout` seconds.
 
     Returns:
         The permit, or None and the seconds after which it is worth asking again.
     """
     try:
-        return await breaker.acquire(timeout=0), 0.0
+        return await breaker.acquire(timeout=timeout), 0.0
     except BreakerOpen as error:
         return None, next_look(error)
     except StoreError:
         _LOGGER.exception("%s: the store cannot be asked; the queue waits", breaker.name)
         return None, POLL
+
+
+async def acquired(breaker: AsyncBreaker) -> AsyncPermit:
+    """Wait for a permit, for as long as it takes."""
+    while True:
+        permit, wait = await acquire(breaker, POLL)
+        if permit is not None:
+            return permit
+        await asyncio.sleep(0.0 if wait < POLL else POLL)
 
 
 async def is_current(permit: AsyncPermit) -> bool:

@@ -79,7 +79,7 @@ class Guarded:
     ) -> None:
         self._line = line
         self._name_of, self.names = _mapped(queues, line)
-        self._requeue = requeue
+        self.requeues = requeue
         self._options = options
         self._is_store_checked = False
         _check_breakers(set(self.names.values()) or {"any"}, options)
@@ -115,7 +115,7 @@ class Guarded:
         """The arguments of a gate that guards this queue alone, for another process."""
         return {
             "queues": {queue: self._name_of(queue)},
-            "requeue": self._requeue,
+            "requeue": self.requeues,
             **self._options,
         }
 
@@ -129,7 +129,7 @@ class Guarded:
             limited: what the classifier made of it.
             status: what the store answered to the report.
         """
-        if error is None or not self._requeue or not goes_back(error, limited, status):
+        if error is None or not self.requeues or not goes_back(error, limited, status):
             return Outcome(limited)
         asked = limited or refusal(error)
         retry_after = asked.retry_after if asked else None

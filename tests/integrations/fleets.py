@@ -1,11 +1,13 @@
 """Fleets of real worker processes, one class for each framework; the contract drives them alike."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -363,6 +365,84 @@ class ProcrastinateThreads(ProcrastinateFleet):
     queues = ()
 
 
+class TaskiqFleet(Fleet):
+    is_main = True
+    is_one_queue = True
+    slots = 2
+    broker_kind = "stream"
+    task = "content"
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        super().__init__(broker, store, upstream, KIND=self.broker_kind, **environment)
+        from tests.integrations.apps.taskiq_app import make
+
+        self.loop, self.lock = asyncio.new_event_loop(), threading.Lock()
+        self.senders = {
+            queue: make(self.broker_kind, queue, broker) for queue in ("content", "other")
+        }
+
+    def command(self, _number: int) -> list[str]:
+        return self._worker("content")
+
+    def command_of_other(self) -> list[str]:
+        return self._worker("other")
+
+    def send(self, queue: str, job: str) -> None:
+        broker = self.senders[queue]
+        task = broker.find_task(self.task if queue == "content" else queue)
+        with self.lock:  # the feed of `other` sends from a thread of its own
+            self.loop.run_until_complete(task.kiq(job))
+
+    def end(self) -> None:
+        super().end()
+        for broker in self.senders.values():
+            self.loop.run_until_complete(broker.shutdown())
+        self.loop.close()
+
+    def _worker(self, queue: str) -> list[str]:
+        options = ["--workers", "1", "--max-async-tasks", str(self.slots), "--max-fails", "3"]
+        return ["taskiq", "worker", f"{APPS}.taskiq_app:{queue}", *options]
+
+
+class TaskiqList(TaskiqFleet):
+    """Its task is a plain function."""
+
+    is_main = False
+    broker_kind = "list"
+    task = "content-blocking"
+
+
+class SaqFleet(Fleet):
+    is_main = True
+    is_one_queue = True
+    slots = 2
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        super().__init__(broker, store, upstream, **environment)
+        from saq import Queue
+
+        self.loop, self.lock = asyncio.new_event_loop(), threading.Lock()
+        self.senders = {
+            queue: Queue.from_url(broker, name=queue) for queue in ("content", "other")
+        }
+
+    def command(self, _number: int) -> list[str]:
+        return ["saq", f"{APPS}.saq_app.content_settings"]
+
+    def command_of_other(self) -> list[str]:
+        return ["saq", f"{APPS}.saq_app.other_settings"]
+
+    def send(self, queue: str, job: str) -> None:
+        with self.lock:  # the feed of `other` sends from a thread of its own
+            self.loop.run_until_complete(self.senders[queue].enqueue(queue, job=job))
+
+    def end(self) -> None:
+        super().end()
+        for sender in self.senders.values():
+            self.loop.run_until_complete(sender.disconnect())
+        self.loop.close()
+
+
 KINDS: dict[str, type[Fleet]] = {
     "celery-prefork": CeleryFleet,
     "celery-prefork-late": CeleryLate,
@@ -379,6 +459,9 @@ KINDS: dict[str, type[Fleet]] = {
     "huey-greenlet": HueyGreenlet,
     "procrastinate": ProcrastinateFleet,
     "procrastinate-threads": ProcrastinateThreads,
+    "saq": SaqFleet,
+    "taskiq-stream": TaskiqFleet,
+    "taskiq-list": TaskiqList,
     "rq-simple": RqFleet,
     "rq-fork": RqFork,
     "rq-spawn": RqSpawn,
