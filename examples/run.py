@@ -83,7 +83,7 @@ def main() -> None:
             for process in started:
                 process.terminate()
             for process in started:
-                process.wait(20)
+                end(process)
 
 
 def watch(framework: str, store: str, started: list[subprocess.Popen[str]]) -> None:
@@ -111,6 +111,15 @@ def watch(framework: str, store: str, started: list[subprocess.Popen[str]]) -> N
         started.append(start([*WORKERS[framework], *name], folder, environment))
     with Breaker("content", url=store) as content:
         report(content, address)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    # With redis-py 8, a worker of taskiq's streams takes half a minute to end.
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def start(
