@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import struct
+import subprocess
 import sys
 import termios
 
@@ -20,19 +21,24 @@ def terminal(url, prefix):
     """Run the command in a pseudo-terminal; its lines, without colours."""
 
     def show(columns, *words, answer=""):
-        child, screen = pty.fork()
-        if child == 0:
-            env = os.environ | {"BREAKER_URL": url, "BREAKER_PREFIX": prefix, "TERM": "xterm"}
-            os.execve(sys.executable, [sys.executable, "-m", "breaker", *words], env)
-        fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        screen, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "breaker", *words],
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env=os.environ | {"BREAKER_URL": url, "BREAKER_PREFIX": prefix, "TERM": "xterm"},
+            start_new_session=True,
+        )
+        os.close(inside)
         os.write(screen, answer.encode())
         said = b""
         while chunk := _read(screen):
             said += chunk
         os.close(screen)
-        _, status = os.waitpid(child, 0)
         plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", said.decode())
-        return plain.splitlines(), os.waitstatus_to_exitcode(status)
+        return plain.splitlines(), process.wait(30)
 
     return show
 

@@ -185,12 +185,6 @@ class CeleryGevent(CeleryFleet):
     pool = "gevent"
 
 
-class CeleryEventlet(CeleryFleet):
-    is_main = False
-    is_brief = True
-    pool = "eventlet"
-
-
 class CeleryRabbit(CeleryFleet):
     is_main = False
     needs = "rabbitmq"
@@ -449,7 +443,6 @@ KINDS: dict[str, type[Fleet]] = {
     "celery-threads": CeleryThreads,
     "celery-solo": CelerySolo,
     "celery-gevent": CeleryGevent,
-    "celery-eventlet": CeleryEventlet,
     "celery-rabbitmq": CeleryRabbit,
     "celery-quorum": CeleryQuorum,
     "dramatiq-redis": DramatiqFleet,
