@@ -1,6 +1,6 @@
 """See a fleet stop and resume: two workers, a producer, a store and a rate-limited upstream.
 
-    python examples/run.py celery        (or dramatiq, huey, procrastinate, rq, saq, taskiq)
+    python examples/run.py celery        (or dramatiq, huey, procrastinate, rq, saq, streaq, taskiq)
 
 Needs `pip install 'fleet-breaker[FRAMEWORK,demo]'`. Everything runs on this machine, on free ports,
 and ends with this program; but Procrastinate needs an empty database of yours, DATABASE_URL.
@@ -58,6 +58,7 @@ WORKERS = {
         ),
     ],
     "saq": [*PYTHON, "saq", "app.settings"],
+    "streaq": [*PYTHON, "streaq", "run", "app:worker"],
     "taskiq": [*PYTHON, "taskiq", "worker", "app:broker", "-w", "1", "--max-async-tasks", "2"],
 }
 # Calls per second that the upstream allows, and jobs to do.

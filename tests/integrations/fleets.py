@@ -91,6 +91,8 @@ class Fleet:
     # Whether only the trip is run with it.
     is_brief = False
     exit_codes = (0,)
+    # Whether its workers outlive a lost connection to the broker.
+    reconnects = True
     # Its broker: "redis", "rabbitmq" or "postgresql".
     needs = "redis"
     # How many jobs the trip needs, and the seconds between two jobs of `other` meanwhile.
@@ -437,6 +439,36 @@ class SaqFleet(Fleet):
         self.loop.close()
 
 
+class StreaqFleet(Fleet):
+    is_main = True
+    is_one_queue = True
+    slots = 2
+    # A worker of streaQ ends when its connection is lost.
+    reconnects = False
+
+    def __init__(self, broker: str, store: str, upstream: str, **environment: str) -> None:
+        super().__init__(broker, store, upstream, **environment)
+        from tests.integrations.apps.streaq_app import make
+
+        self.senders = {queue: make(queue, broker) for queue in ("content", "other")}
+        self.lock = threading.Lock()
+
+    def command(self, _number: int) -> list[str]:
+        return ["streaq", "run", f"{APPS}.streaq_app:content"]
+
+    def command_of_other(self) -> list[str]:
+        return ["streaq", "run", f"{APPS}.streaq_app:other"]
+
+    def send(self, queue: str, job: str) -> None:
+        async def enqueue() -> None:
+            worker, task = self.senders[queue]
+            async with worker:
+                await task.enqueue(job)
+
+        with self.lock:  # the feed of `other` sends from a thread of its own
+            asyncio.run(enqueue())
+
+
 KINDS: dict[str, type[Fleet]] = {
     "celery-prefork": CeleryFleet,
     "celery-prefork-late": CeleryLate,
@@ -453,6 +485,7 @@ KINDS: dict[str, type[Fleet]] = {
     "procrastinate": ProcrastinateFleet,
     "procrastinate-threads": ProcrastinateThreads,
     "saq": SaqFleet,
+    "streaq": StreaqFleet,
     "taskiq-stream": TaskiqFleet,
     "taskiq-list": TaskiqList,
     "rq-simple": RqFleet,

@@ -32,6 +32,15 @@ kinds_of_each_broker = pytest.mark.parametrize(
     [name for name, made in KINDS.items() if made.is_main or made.needs == "rabbitmq"],
 )
 
+kinds_that_reconnect = pytest.mark.parametrize(
+    "kind",
+    [
+        name
+        for name, made in KINDS.items()
+        if made.reconnects and (made.is_main or made.needs == "rabbitmq")
+    ],
+)
+
 
 def answered(upstream, queue="content"):
     return len(upstream.answered(queue))
@@ -145,7 +154,7 @@ def quiet(upstream):
     )
 
 
-@kinds_of_each_broker
+@kinds_that_reconnect
 def test_a_lost_connection_to_the_broker_in_mid_pause(
     kind, start, upstream, breaker, broker, request
 ):
