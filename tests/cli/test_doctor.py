@@ -269,16 +269,11 @@ def test_overrides_and_releases_that_disagree_are_named(run, make):
     assert "declares" not in run("doctor").stdout
 
 
-def test_the_processes_that_listen_are_counted(doctor, make, server):
-    before = doctor(server.url)["connections"]["message"]
-    assert before.endswith("connections for commands")
-    make("content")._watch._pump.wake(is_wanted=True)
-    count = int(before.split("; ")[1].split()[0])
-
-    def are_counted():
-        return f"; {count + 1} processes" in doctor(server.url)["connections"]["message"]
-
-    eventually(are_counted)
+def test_the_processes_that_listen_are_counted(doctor, make, new_server):
+    url = new_server().url  # no other test's breaker listens there
+    assert "; 0 processes listen" in doctor(url)["connections"]["message"]
+    make("content", url=url)._watch._pump.wake(is_wanted=True)
+    eventually(lambda: "; 1 processes listen" in doctor(url)["connections"]["message"])
 
 
 @pytest.mark.parametrize(

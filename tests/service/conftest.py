@@ -1,5 +1,6 @@
 """The application in this process, with a client that talks to it as from this machine."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -25,10 +26,15 @@ async def api(url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def with_tokens(url: str) -> Callable[..., Any]:
+async def with_tokens(url: str) -> AsyncIterator[Callable[..., Any]]:
     """Make an application with these tokens."""
+    async with contextlib.AsyncExitStack() as opened:
+        made = []
 
-    def make(**given: Any) -> Any:
-        return create_app(url, tokens=Tokens(**given))
+        def make(**given: Any) -> Any:
+            made.append(create_app(url, tokens=Tokens(**given)))
+            return made[-1]
 
-    return make
+        yield make
+        for app in made:
+            await opened.enter_async_context(app.router.lifespan_context(app))

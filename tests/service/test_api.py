@@ -171,7 +171,7 @@ async def test_a_permit_that_is_none_is_refused(api, name):
 
 async def test_a_store_that_is_away_is_said(name):
     app = create_app("redis://127.0.0.1:1")
-    async with client_of(app) as client:
+    async with app.router.lifespan_context(app), client_of(app) as client:
         for answer in (
             await client.get("/v1/breakers"),
             await client.get(f"/v1/breakers/{name}/check"),
