@@ -58,7 +58,7 @@ test-sdks: $(SDKS) ## run the HTTP hooks with the real SDKs of LLM providers
 	@$(dir $(SDKS))bin/python -m pytest -m sdk tests/sdks $(ARGS)
 
 # The oldest versions that the extras allow, with everything else as in constraints.txt.
-OLDEST := celery==5.4.0 dramatiq==1.17.0 huey==2.5.0 procrastinate==3.7.0 rq==2.8.0 saq==0.24.0 taskiq==0.12.0 taskiq-redis==1.1.0
+OLDEST := celery==5.4.0 dramatiq==1.17.0 huey==2.5.0 procrastinate==3.7.0 rq==2.8.0 saq==0.26.0 taskiq==0.12.0 taskiq-redis==1.2.3
 OLDEST_NEEDS := gevent pika hypothesis pytest pytest-asyncio pytest-randomly pytest-timeout pytest-xdist
 
 test-oldest: $(DEV) ## run the trip of each framework's oldest supported version (2 minutes)
@@ -66,7 +66,7 @@ test-oldest: $(DEV) ## run the trip of each framework's oldest supported version
 	@grep -v -E '^(amqp|billiard|celery|dramatiq|huey|kombu|procrastinate|rq|saq|taskiq|taskiq-redis|vine)==' constraints.txt >build/oldest.txt
 	@build/oldest/bin/python -m pip -qq --disable-pip-version-check install \
 		--constraint build/oldest.txt -e '.[cli,embedded,sentry]' $(OLDEST) $(OLDEST_NEEDS)
-	@build/oldest/bin/python -m pytest -m integration --numprocesses=2 tests/integrations \
+	@build/oldest/bin/python -m pytest -m integration --numprocesses=2 tests/integrations/contract \
 		-k "trip_stops and (prefork or celery-gevent or redis or simple or fork or huey-thread or procrastinate or saq or taskiq-list)" $(ARGS)
 
 # PEERS=1 installs the other breakers first; without it, those that are missing are left out.

@@ -23,7 +23,7 @@ from breaker.classify import refusal
 from breaker.integrations.asyncgate import AsyncGate, acquire, give_back, is_current
 from breaker.integrations.gate import POLL, Queues, extra
 
-with extra("saq", least="0.24"):
+with extra("saq", least="0.26"):
     from saq import Job, Status
     from saq.queue import Queue
     from saq.queue.redis import RedisQueue
