@@ -114,9 +114,13 @@ def test_a_missing_permission_is_named(doctor, user, denied):
     ],
 )
 def test_a_right_that_breakers_can_do_without_is_a_warning(run, user, denied, says):
-    result = run("doctor", url=user("+@all", f"-{denied}"))
-    assert result.exit_code == 0
-    assert says in result.stdout
+    url = user("+@all", f"-{denied}")
+
+    def look():
+        result = run("doctor", url=url)
+        return result.exit_code == 0 and says in result.stdout
+
+    eventually(look)  # on a busy machine a check may take too long
 
 
 def test_the_rule_that_is_suggested_is_enough(doctor, user, prefix):
