@@ -117,7 +117,9 @@ def test_a_store_that_went_back_in_time_is_believed(url, name, client, caplog, h
         eventually(lambda: worker._watch.last["version"] == other.status().version)
         eventually(lambda: "state-lost" in caplog.text)
         assert other.status().incarnation == worker.status().incarnation
-        assert caplog.text.count("state-lost") <= 2  # each of the two breakers may say it, once
+        # A process tells once of a loss that its breakers notice within 10 s (SAME_LOSS). It was told
+        # twice in one run on a busy machine; why the two noticed apart is not known.
+        assert caplog.text.count("state-lost") <= 2
         assert not worker._watch._view.is_deaf
 
 
