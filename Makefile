@@ -9,6 +9,11 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 DEMO := $(VENV)/.demo-is-set-up
 DEV := $(VENV)/.dev-is-set-up
 
+# arq needs an older redis-py than the other frameworks, so it has an environment of its own.
+ARQ_ENV := $(VENV)-arq
+ARQ_VERSION :=
+ARQ = $(ARQ_ENV)/.is-set-up
+
 # The SDKs' own requirements contradict constraints.txt, so they have an environment of their own.
 SDKS := $(VENV)-sdks/.is-set-up
 
@@ -33,7 +38,7 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all test-integrations test-oldest test-sdks bench bench-recovery picture check lint types \
+.PHONY: help setup demo test test-all test-integrations test-arq test-oldest test-sdks bench bench-recovery picture check lint types \
 	imports dead-code spelling lua-check wheel constraints clean
 
 help: ## list the targets
@@ -54,20 +59,27 @@ test-integrations: $(DEV) ## run fleets of each framework's workers, and fuzz th
 	@rm -f build/integrations.jsonl
 	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/integrations tests/service $(ARGS)
 
+test-arq: $(ARQ) ## run fleets of arq's workers (1 minute)
+	@$(ARQ_ENV)/bin/python -m pytest --numprocesses=2 -k arq \
+		tests/integrations/contract tests/integrations/test_arq.py $(ARGS)
+
 test-sdks: $(SDKS) ## run the HTTP hooks with the real SDKs of LLM providers
 	@$(dir $(SDKS))bin/python -m pytest -m sdk tests/sdks $(ARGS)
 
 # The oldest versions that the extras allow, with everything else as in constraints.txt.
 OLDEST := celery==5.4.0 dramatiq==1.17.0 huey==2.5.0 procrastinate==3.7.0 rq==2.8.0 saq==0.26.0 taskiq==0.12.0 taskiq-redis==1.2.3
-OLDEST_NEEDS := gevent pika hypothesis pytest pytest-asyncio pytest-randomly pytest-timeout pytest-xdist
+OLDEST_ARQ := ==0.26.3
+FLEETS_NEED := gevent pika hypothesis pytest pytest-asyncio pytest-randomly pytest-timeout pytest-xdist
 
 test-oldest: $(DEV) ## run the trip of each framework's oldest supported version (2 minutes)
 	@mkdir -p build && rm -rf build/oldest && $(BIN)/python -m venv build/oldest
 	@grep -v -E '^(amqp|billiard|celery|dramatiq|huey|kombu|procrastinate|rq|saq|taskiq|taskiq-redis|vine)==' constraints.txt >build/oldest.txt
 	@build/oldest/bin/python -m pip -qq --disable-pip-version-check install \
-		--constraint build/oldest.txt -e '.[cli,embedded,sentry]' $(OLDEST) $(OLDEST_NEEDS)
+		--constraint build/oldest.txt -e '.[cli,embedded,sentry]' $(OLDEST) $(FLEETS_NEED)
 	@build/oldest/bin/python -m pytest -m integration --numprocesses=2 tests/integrations/contract \
 		-k "trip_stops and (prefork or celery-gevent or redis or simple or fork or huey-thread or procrastinate or saq or taskiq-list)" $(ARGS)
+	@$(MAKE) --no-print-directory test-arq ARQ_ENV=build/oldest-arq ARQ_VERSION=$(OLDEST_ARQ) \
+		ARGS='-k "arq and trip_stops" $(ARGS)'
 
 # PEERS=1 installs the other breakers first; without it, those that are missing are left out.
 bench: $(DEV) ## measure the cost of the guard (PEERS=1: of other breakers too; ARGS="--help": options)
@@ -127,6 +139,14 @@ constraints: | $(BIN)/pip ## resolve all dependencies again and rewrite constrai
 	@{ echo '# What `make setup` installs. Written by `make constraints`.'; \
 		LC_ALL=C sort -f build/resolve/versions; } >constraints.txt
 
+$(ARQ): pyproject.toml constraints.txt | $(DEV)
+	@echo "Installing arq ..."
+	@mkdir -p build && grep -v '^redis==' constraints.txt >build/arq.txt
+	@$(BIN)/python -m venv --clear $(ARQ_ENV)
+	@$(ARQ_ENV)/bin/python -m pip -qq --disable-pip-version-check install --constraint build/arq.txt \
+		-e '.[arq,cli,embedded,procrastinate,sentry]' 'arq$(ARQ_VERSION)' $(FLEETS_NEED)
+	@touch $@
+
 $(SDKS): pyproject.toml | $(DEV)
 	@echo "Installing the SDKs ..."
 	@$(BIN)/python -m venv $(dir $@)
@@ -135,7 +155,7 @@ $(SDKS): pyproject.toml | $(DEV)
 	@touch $@
 
 clean: ## remove all build results, including .venv
-	@rm -rf $(VENV) $(VENV)-sdks build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-arq $(VENV)-sdks build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 # Without prerequisites, because a venv is made once. $(error) names what is missing.
 $(BIN)/pip:

@@ -1,6 +1,6 @@
 """See a fleet stop and resume: two workers, a producer, a store and a rate-limited upstream.
 
-    python examples/run.py celery        (or dramatiq, huey, procrastinate, rq, saq, streaq, taskiq)
+    python examples/run.py celery   (or arq, dramatiq, huey, procrastinate, rq, saq, streaq, taskiq)
 
 Needs `pip install 'fleet-breaker[FRAMEWORK,demo]'`. Everything runs on this machine, on free ports,
 and ends with this program; but Procrastinate needs an empty database of yours, DATABASE_URL.
@@ -21,6 +21,7 @@ from breaker.embedded import EmbeddedStore
 FOLDER = Path(__file__).parent
 PYTHON = [sys.executable, "-m"]
 WORKERS = {
+    "arq": [*PYTHON, "breaker.integrations.arq", "app.WorkerSettings"],
     "celery": [
         *PYTHON,
         "celery",

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -469,6 +470,27 @@ class StreaqFleet(Fleet):
             asyncio.run(enqueue())
 
 
+class ArqFleet(Fleet):
+    is_main = True
+    is_one_queue = True
+    slots = 2
+
+    def command(self, _number: int) -> list[str]:
+        return ["breaker.integrations.arq", f"{APPS}.arq_app.content_settings"]
+
+    def command_of_other(self) -> list[str]:
+        return ["arq", f"{APPS}.arq_app.other_settings"]
+
+    def send(self, queue: str, job: str) -> None:
+        from arq.connections import ArqRedis
+
+        async def enqueue() -> None:
+            async with ArqRedis.from_url(self.broker) as sender:
+                await sender.enqueue_job(queue, job, _queue_name=queue)
+
+        asyncio.run(enqueue())
+
+
 KINDS: dict[str, type[Fleet]] = {
     "celery-prefork": CeleryFleet,
     "celery-prefork-late": CeleryLate,
@@ -494,3 +516,6 @@ KINDS: dict[str, type[Fleet]] = {
     "rq-scheduler": RqScheduler,
     "rq-pool": RqPool,
 }
+# arq needs an older redis-py than the others, and so an environment of its own.
+if find_spec("arq"):
+    KINDS = {"arq": ArqFleet}

@@ -279,7 +279,9 @@ def test_a_worker_whose_store_refuses_it_does_not_start(kind, store, start, requ
 VISIBILITY = 3.0
 
 
-@pytest.mark.parametrize("kind", ["celery-prefork", "celery-prefork-late"])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ("celery-prefork", "celery-prefork-late") if kind in KINDS]
+)
 def test_a_pause_longer_than_the_brokers_visibility_timeout(
     kind, start, upstream, breaker, request
 ):
