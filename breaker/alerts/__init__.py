@@ -1,17 +1,21 @@
 """Alerts: a log line for each transition, and one Sentry warning for each trip."""
 
 import math
+import threading
 from time import monotonic
 
+from breaker import forking
 from breaker.alerts import log, sentry
 from breaker.model import Transition
 
 __all__ = ["tell"]
 
-# Seconds within which all breakers of one name in this process notice that the state was lost.
-SAME_LOSS = 10.0
+# Seconds within which all breakers of one name in this process notice that the state was lost: by a
+# heartbeat within a second, or by a reading of the whole state, which comes every 15 to 30 s.
+SAME_LOSS = 30.0
 
 _losses: dict[str, float] = {}
+_lock = threading.Lock()
 
 
 def tell(transitions: tuple[Transition, ...]) -> None:
@@ -34,5 +38,12 @@ def tell(transitions: tuple[Transition, ...]) -> None:
 def _is_told(name: str) -> bool:
     """Whether another breaker of that name has just told of the same loss."""
     now = monotonic()
-    before, _losses[name] = _losses.get(name, -math.inf), now
+    with _lock:
+        before, _losses[name] = _losses.get(name, -math.inf), now
     return now - before < SAME_LOSS
+
+
+@forking.in_child
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()

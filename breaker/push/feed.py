@@ -28,7 +28,7 @@ class Feed:
         users: how many breakers of this process share it.
         state_key: the hash in which the store keeps the state; empty until it was read.
         is_asked: a reading is under way.
-        is_look_refused: the last heartbeat could not read how much was published.
+        look_from: when a heartbeat may read how much was published, in monotonic seconds.
         is_refusal_said: the log says that it cannot be read.
         is_deafness_said: the log says that its changes are not pushed.
     """
@@ -40,7 +40,7 @@ class Feed:
     users: int = 0
     state_key: str = ""
     is_asked: bool = False
-    is_look_refused: bool = False
+    look_from: float = 0.0
     is_refusal_said: bool = False
     is_deafness_said: bool = False
 

@@ -18,7 +18,7 @@ from typing import Any
 from breaker.errors import StoreError, StoreUnavailable
 from breaker.model import Transition
 from breaker.push.feed import Feed, Reading
-from breaker.push.view import View
+from breaker.push.view import PROOF_EVERY, View
 from breaker.store.link import Link
 
 # Seconds between two heartbeats.
@@ -73,7 +73,6 @@ class Reader:
         self._next_look = 0.0
         self._beat_at = -math.inf
         self._is_beating = False
-        self._may_look = True
         self._turn = 0
         for feed in feeds:
             self._follow(feed)
@@ -152,8 +151,6 @@ class Reader:
                 error,
             )
         feed.is_refusal_said = error is not None and not isinstance(error, StoreUnavailable)
-        if feed.is_look_refused and not error:
-            self._may_look = False  # the store's user may not: from now on it is a PING
 
     def _hear(self, got: list[Any]) -> None:
         feed = self._feeds.get(got[1].decode(errors="replace"))
@@ -181,10 +178,10 @@ class Reader:
             if feed.view.runs:
                 feed.view.meter.mark(now)
         self._turn += 1
-        looked_at = feeds[self._turn % len(feeds)] if feeds and self._may_look else None
+        looked_at = feeds[self._turn % len(feeds)] if feeds else None
         owed = [(feed, feed.view.owed) for feed in feeds if feed.view.owed]
         take = partial(self._take_beat, now, owed)
-        if looked_at and looked_at.view.is_proven:
+        if looked_at and looked_at.view.is_proven and now >= looked_at.look_from:
             command = ("HMGET", looked_at.state_key, "incarnation", "news")
             self._link.send([(command, partial(take, looked_at))])
         else:
@@ -201,9 +198,13 @@ class Reader:
             feed.view.check_owed(news)
         if looked_at is None:
             return
-        looked_at.is_look_refused = isinstance(answer, StoreError)
-        if looked_at.is_look_refused or _is_another(looked_at.view, answer):
+        if isinstance(answer, StoreError):
+            # The store's user may not, or the key was spoilt, which the reading finds out.
+            looked_at.look_from = time.monotonic() + PROOF_EVERY
             self._to_read[looked_at] = None
+        elif _is_another(looked_at.view, answer):
+            # Seldom is one breaker's state lost alone, and looking at one a second takes long.
+            self._to_read.update(dict.fromkeys(self._feeds.values()))
 
     def _say_deafness(self, feed: Feed) -> None:
         feed.is_deafness_said = feed.view.is_deaf

@@ -52,6 +52,11 @@ def send(fleet, count, queue="content", first=0):
         fleet.send(queue, f"{queue[0]}{number}")
 
 
+def watching(client):
+    """How many processes are pushed what changes: they have asked, and were told to wait."""
+    return [each["name"] for each in client.client_list()].count("breaker-push")
+
+
 @every_kind
 def test_a_trip_stops_the_queue_and_nothing_else_and_it_recovers_at_a_pace(
     kind, start, upstream, breaker, request
@@ -99,10 +104,14 @@ def longest_gap(calls, since, until):
 
 
 @most_kinds
-def test_workers_that_start_while_the_queue_is_paused(kind, start, upstream, breaker, request):
+def test_workers_that_start_while_the_queue_is_paused(
+    kind, start, store, upstream, breaker, request
+):
     wait_for(breaker.pause)
     request.node.fleet = fleet = start(kind)
     send(fleet, 10)
+    with redis.Redis.from_url(store.url) as client:
+        wait_for(lambda: watching(client) >= 2)
     send(fleet, 10, "other")
     wait_for(lambda: answered(upstream, "other") == 10)
     assert not upstream.of("content")
