@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, Place] = {
     "watch": Place("breaker.cli.watch", "watch", "Keep all breakers in view until Ctrl-C."),
     "events": Place("breaker.cli.events", "events", "Show what has happened, the latest last."),
     "doctor": Place(
-        "breaker.cli.doctor",
+        "breaker.cli.doctor.command",
         "doctor",
         "Check the store: connection, version, permissions, memory, clock.",
     ),

@@ -56,6 +56,7 @@ def open_sync(target: Target) -> redis.Redis:
     pool = redis.connection.ConnectionPool(
         connection_class=_PLAIN[target.kind],
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        redis_connect_func=_introduce,
         **_options(target),
     )
     return redis.Redis(connection_pool=pool)
@@ -63,7 +64,11 @@ def open_sync(target: Target) -> redis.Redis:
 
 def open_connection(target: Target, *, protocol: int) -> redis.connection.Connection:
     """Make a connection that belongs to no pool and repeats nothing."""
-    data = _options(target) | {"protocol": protocol, "retry": Retry(NoBackoff(), 0)}
+    data = _options(target) | {
+        "protocol": protocol,
+        "retry": Retry(NoBackoff(), 0),
+        "redis_connect_func": _introduce,
+    }
     connection: redis.connection.Connection = _PLAIN[target.kind](**data)
     return connection
 
@@ -100,6 +105,11 @@ def _say_little(connection: Any) -> None:
 
 def _is_named(connection: Any) -> bool:
     return bool(connection.client_name)
+
+
+def _introduce(connection: Any) -> None:
+    _say_little(connection)
+    connection.on_connect()
 
 
 def _greet(connection: Any) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from breaker.cli.permissions import OPTIONAL, refused_command, refuses_command
+from breaker.cli.doctor.permissions import OPTIONAL, refused_command, refuses_command
 from breaker.errors import StoreError
 from breaker.model import Grant
 from breaker.protocol import wire
-from breaker.protocol.asking import Asker
+from breaker.protocol.asking import Asker, unlisted
 from breaker.protocol.keys import Keys
 from breaker.protocol.plans import Plans
 from breaker.protocol.replies import Reply
@@ -77,7 +77,9 @@ class Rehearsal:
             plans.configure({"threshold": 2}, "doctor"),
             plans.status(),
             plans.events(1),
+            asker.history_after("0"),
             asker.forget(),
+            unlisted(self.keys),
         ):
             yield from self._troubles_of(plan)
 

@@ -4,11 +4,13 @@ import re
 
 from breaker.protocol.keys import registry
 from breaker.protocol.scripts import Script, script, script_names
+from breaker.store.target import Target
 
 # Commands sent outside of scripts, by the library or by doctor itself.
 PLAIN = [
     "EVALSHA",
     "EVAL",
+    "EXISTS",
     "HMGET",
     "PING",
     "SADD",
@@ -17,6 +19,7 @@ PLAIN = [
     "SREM",
     "SUBSCRIBE",
     "UNSUBSCRIBE",
+    "XRANGE",
     "XREVRANGE",
 ]
 
@@ -28,6 +31,7 @@ OPTIONAL = {
     "SUBSCRIBE": "push",
     "UNSUBSCRIBE": "push",
     "XADD": "history",
+    "XRANGE": "history",
     "XREVRANGE": "history",
 }
 # What happens without them.
@@ -42,6 +46,11 @@ _NAMED = re.compile(r"permissions to run the '(\w+)'")
 _COMMAND = re.compile(r"permissions to run|can't run this command")
 _KEY = re.compile(r"\baccess\b.*\bkeys?\b")
 _CHANNEL = re.compile(r"\b(access|publish)\b.*\bchannels?\b")
+
+
+def user_of(target: Target) -> str:
+    """The user that the URL names; empty if it names none."""
+    return str(dict(target.data).get("username") or "")
 
 
 def commands() -> list[str]:

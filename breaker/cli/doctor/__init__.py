@@ -1,0 +1,1 @@
+"""`breaker doctor`: one module per theme of checks, each a function from a Case to its findings."""
