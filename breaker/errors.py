@@ -63,7 +63,15 @@ class BreakerStopped(BreakerError):  # noqa: N818 - says what is, as BreakerOpen
 
 
 class StoreError(BreakerError):
-    """Redis or Valkey failed, or refused a command."""
+    """Redis or Valkey failed, or refused a command.
+
+    Attributes:
+        code: the code of the store's own error, as READONLY, OOM or NOPERM; empty if it sent none.
+        store: where the store is, without the password; empty if that is not known.
+    """
+
+    code = ""
+    store = ""
 
 
 class StoreUnavailable(StoreError):  # noqa: N818 - says what is, as BreakerOpen does

@@ -164,8 +164,11 @@ def _complain(message: str, code: Exit) -> Exit:
 
 
 def _advised(error: BreakerError) -> str:
-    advice = "; set --url or BREAKER_URL, or run `breaker doctor`"
-    return f"{error}".rstrip(".") + (advice if isinstance(error, StoreError) else "")
+    if not isinstance(error, StoreError):
+        return f"{error}".rstrip(".")
+    from breaker.cli.faults import sentence  # noqa: PLC0415 - only a failure needs it
+
+    return sentence(error)
 
 
 def _usage(error: click.UsageError) -> str:

@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from breaker.cli import faults
 from breaker.errors import StoreUnavailable
 from breaker.fleet import Fleet
 from breaker.model import Status
 
+BACK = "the store answers again"
 # Identifies one state of a breaker: incarnation and version.
 Edition = tuple[str, int]
 
@@ -49,4 +51,4 @@ class Outages:
         was_away, self._is_away = self._is_away, isinstance(beat, StoreUnavailable)
         if self._is_away == was_away:
             return ""
-        return f"{beat}; retrying" if self._is_away else "the store answers again"
+        return f"{faults.wrong(beat)}; retrying" if isinstance(beat, StoreUnavailable) else BACK

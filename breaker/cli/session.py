@@ -55,9 +55,9 @@ class Session:
         """Read the state of every breaker; report on stderr those that cannot be read."""
         found = [status for status in self.fleet.statuses() if is_known(status)]
         for name, refusal in self.fleet.unreadable.items():
-            from breaker.cli import show  # noqa: PLC0415 - see above
+            from breaker.cli import faults, show  # noqa: PLC0415 - see above
 
-            show.note(f"{name!r} cannot be read, see `breaker doctor`: {refusal}")
+            show.note(f"{name!r} cannot be read: {faults.sentence(refusal)}")
         return found
 
     def look(self, name: str) -> "Status":

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from breaker.cli import as_json, show
+from breaker.cli import as_json, faults, show
 from breaker.cli.options import command, json_option
 from breaker.cli.pulse import Edition, Outages, beats, news
 from breaker.cli.session import Session
@@ -72,7 +72,7 @@ def keep_table(session: Session, interval: float) -> None:
         for beat in beats(session.fleet, interval):
             if isinstance(beat, StoreUnavailable):
                 known = [Text(line.plain, "dim") for line in known]
-                footer = Text(f"{beat}; retrying", "yellow")
+                footer = Text(f"{faults.wrong(beat)}; retrying", "yellow")
             else:
                 known = overview(session, in_order(beat))
                 footer = Text("Press Ctrl-C to end.", "dim")

@@ -59,6 +59,8 @@ _COMPLAINT = re.compile(
     r"This Redis command|This instance|operation not permitted)",
     re.IGNORECASE,
 )
+# A right that a script lacks has the general code ERR.
+_LACKS = re.compile(r"ACL failure in script|The user executing the script can't")
 # Errors that a server sent, which therefore was reached.
 _ANSWERED = (redis.ResponseError, redis.exceptions.BusyLoadingError)
 
@@ -75,6 +77,14 @@ def only_reads(error: Exception) -> bool:
 
 def translate(error: Exception, target: Target) -> StoreError:
     """Tell an outage, which may pass, from a refusal, which will not."""
+    verdict = _verdict(error, target)
+    verdict.store = str(target)
+    if isinstance(error, redis.RedisError):
+        verdict.code = _code_of_login(error) or _code(error)
+    return verdict
+
+
+def _verdict(error: Exception, target: Target) -> StoreError:
     if _is_outage(error, target):
         fault = "refuses for now" if isinstance(error, _ANSWERED) else "does not answer"
         return StoreUnavailable(f"the store at {target} {fault}: {_shown(error)}")
@@ -104,6 +114,15 @@ def _is_passing(error: Exception) -> bool:
         text = f"ERR {text}"
     plain = _QUOTED.sub("", text)
     return not _COMPLAINT.match(plain) and _PLAN.search(plain) is not None
+
+
+def _code_of_login(error: Exception) -> str:
+    """The code of an error about users and rights; redis-py strips it, too."""
+    if isinstance(error, redis.exceptions.NoPermissionError) or _LACKS.search(str(error)):
+        return "NOPERM"
+    if isinstance(error, redis.AuthenticationError):
+        return "NOAUTH" if "required" in str(error) else "WRONGPASS"
+    return ""
 
 
 def _code(error: Exception) -> str:

@@ -155,7 +155,7 @@ def test_a_store_that_is_not_there_is_one_line(run, words):
 def test_a_store_that_refuses_is_one_line(run, url):
     result = run("status", url=url.replace("redis://", f"redis://nobody:{PASSWORD}@"))
     assert result.exit_code == Exit.STORE
-    assert "refused" in result.stderr
+    assert "does not know this user and password" in result.stderr
     assert PASSWORD not in result.output
 
 

@@ -220,4 +220,5 @@ def test_one_that_cannot_be_read_hides_no_other(run, make, client, prefix):
         result = run(*words)
         assert result.exit_code == 0
         assert "content" in result.stdout
-        assert "'poisoned' cannot be read, see `breaker doctor`: " in result.stderr
+        assert "'poisoned' cannot be read: the store at " in result.stderr
+        assert "run `breaker doctor`" in result.stderr

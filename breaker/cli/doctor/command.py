@@ -8,7 +8,7 @@ import click
 import redis
 from rich.text import Text
 
-from breaker.cli import as_json, show
+from breaker.cli import as_json, faults, show
 from breaker.cli.doctor.acl import Rules, rules_for
 from breaker.cli.doctor.breakers import breakers
 from breaker.cli.doctor.case import Case
@@ -125,10 +125,12 @@ def look(case: Case, check: Look) -> Iterator[Check]:
         yield from check(case)
     except (redis.RedisError, OSError) as error:
         said = translate(error, case.target)
-        advice = case.remedy(str(said))
+        rule = case.remedy(str(said))
+        found = str(said).rstrip(".") if rule else faults.wrong(said)
+        advice = rule or faults.order(said)
         if not advice and check is connection:
             advice = HINTS[isinstance(said, StoreRefused)]
-        yield Check(check.__name__, Level.FAIL, str(said).rstrip("."), advice)
+        yield Check(check.__name__, Level.FAIL, found, advice)
 
 
 def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:

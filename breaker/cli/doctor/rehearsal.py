@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from breaker.cli import faults
 from breaker.cli.doctor.permissions import OPTIONAL, refused_command, refuses_command
 from breaker.errors import StoreError
 from breaker.model import Grant
@@ -33,12 +34,16 @@ class Trouble:
         reason: the store's error.
         command: the command that is not allowed, if that is the reason.
         purpose: "push" or "history", if only that needs it; else empty.
+        wrong: what is wrong with the store, if not a right is missing.
+        order: what to do about that.
     """
 
     script: str
     reason: str
     command: str
     purpose: str = ""
+    wrong: str = ""
+    order: str = ""
 
 
 @dataclass(slots=True)
@@ -117,7 +122,14 @@ def _trouble(asked: list[Ask], error: StoreError) -> Trouble:
     sent = asked[-1].script if asked else None
     reason = str(error)
     command = refused_command(reason, sent)
-    return Trouble(sent.name if sent else "", reason, command, OPTIONAL.get(command, ""))
+    return Trouble(
+        sent.name if sent else "",
+        reason,
+        command,
+        OPTIONAL.get(command, ""),
+        wrong="" if error.code == "NOPERM" else faults.wrong(error),
+        order="" if error.code == "NOPERM" else faults.order(error),
+    )
 
 
 def _lost(sent: Script, reply: Reply) -> Iterator[Trouble]:

@@ -42,11 +42,12 @@ def _verdicts(case: Case, troubles: list[Trouble]) -> Iterator[Check]:
     places: dict[tuple[str, str], set[str]] = defaultdict(set)
     for trouble in troubles:
         denied = f"the user {case.user!r} may not run {trouble.command}"
-        said = denied if trouble.command else trouble.reason.rstrip(".")
+        said = denied if trouble.command else trouble.wrong or trouble.reason.rstrip(".")
         outside = "the history" if trouble.purpose else "the list of breakers"
         place = f"{trouble.script}.lua" if trouble.script else outside
         places[said, trouble.purpose].add(place)
     rule = case.remedy(" ".join(trouble.reason for trouble in troubles))
+    rule = rule or next((trouble.order for trouble in troubles if trouble.order), "")
     for (said, purpose), names in places.items():
         found = f"{said} (in {', '.join(sorted(names))})"
         yield lacking("scripts", found, rule, purpose)

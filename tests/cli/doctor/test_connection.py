@@ -10,15 +10,17 @@ def test_a_wrong_password(doctor, user):
     url = user("+@all").replace(PASSWORD, "wrong")
     found = doctor(url)
     assert set(found) == {"url", "connection"}
-    assert "invalid username-password pair" in found["connection"]["message"]
-    assert "check user, password and scheme" in found["connection"]["advice"]
+    assert "does not know this user and password" in found["connection"]["message"]
+    assert "breaker doctor --acl" in found["connection"]["advice"]
 
 
 def test_a_password_that_is_missing(doctor, new_server):
     server = new_server()
     with server.client() as admin:
         admin.config_set("requirepass", PASSWORD)
-    assert doctor(server.url)["connection"]["level"] == "fail"
+    found = doctor(server.url)["connection"]
+    assert found["level"] == "fail"
+    assert "asks for a password" in found["message"]
 
 
 def test_nobody_there(doctor):
