@@ -55,7 +55,7 @@ test: $(DEV) ## run the tests (ARGS="-k NAME": some of them)
 test-all: $(DEV) ## run the slow tests too
 	@$(BIN)/python -m pytest -m "not bench and not integration and not sdk" $(ARGS)
 
-test-integrations: $(DEV) ## run fleets of each framework's workers, and fuzz the API (5 minutes)
+test-integrations: $(DEV) ## run fleets of each framework's workers, and fuzz the API (7 minutes)
 	@rm -f build/integrations.jsonl
 	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/integrations tests/service $(ARGS)
 

@@ -78,6 +78,11 @@ COMMANDS: Mapping[str, Place] = {
         "forget",
         "Remove breakers: their state, their history, their place in the list.",
     ),
+    "bridge": Place(
+        "breaker.cli.bridge",
+        "bridge",
+        "Guard the queues of workers that know nothing of breakers: BullMQ's, in Node.",
+    ),
     "demo": Place(
         "breaker.demo.command",
         "demo",

@@ -1,0 +1,9 @@
+"""BullMQ queues that a fleet leaves alone while their upstream refuses.
+
+`Bridge` guards a queue from beside it: its workers, in Node or any other language, know nothing of
+it. `breaker bridge bullmq content` runs one.
+"""
+
+from breaker.integrations.bullmq.bridge import Bridge
+
+__all__ = ["Bridge"]
