@@ -119,14 +119,19 @@ class Face(Generic[S]):
         )
         who = self._driver.who
         self._plans = Plans(self._asker, self._watch, random=draw, who=who)
-        outage = outage_of(config.target)
         fallback = Fallback(
             config.on_store_failure, self._plans.last_known, config.keys["probe"]
         )
         self._store: S = self._driver(  # type: ignore[assignment] # a face names its own driver
-            config.target, tell, outage, fallback, self._plans.hand_in
+            config.target,
+            tell,
+            outage_of,
+            fallback,
+            self._plans.hand_in,
+            key=config.keys["state"],
         )
-        self._worker = Worker(name, config.on_store_failure, outage, self._watch)
+        is_away = self._store.is_away
+        self._worker = Worker(name, config.on_store_failure, is_away, self._watch)
         forking.renewed(self)
 
     def after_fork(self) -> None:

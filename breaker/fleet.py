@@ -26,7 +26,8 @@ class Fleet:
 
     Attributes:
         unreadable: what the last reading of all statuses had to leave out, and why: a breaker
-            one of whose keys something else has taken, or one that was not read in time.
+            one of whose keys something else has taken, one that was not read in time, or one in
+            a part of a cluster that is away.
 
     Raises:
         ConfigurationError: naming everything that is wrong.
@@ -50,6 +51,8 @@ class Fleet:
         self._worker = this_worker()
         self._settings = Settings.resolve({}, {})
         self.unreadable: dict[str, StoreError] = {}
+        # What was listed last.
+        self._names: list[str] = []
 
     def names(self) -> list[str]:
         """The names there are, in order.
@@ -57,7 +60,12 @@ class Fleet:
         Raises:
             StoreError: the store could not be asked.
         """
-        return self._store.run(registered(registry(self.prefix)))
+        try:
+            self._names = self._store.run(registered(registry(self.prefix)))
+        except StoreUnavailable:
+            if not (self.target.is_cluster and self._names):
+                raise  # else only the list is away, and the breakers may be there
+        return self._names
 
     def statuses(self, seconds: float = math.inf) -> Iterator[Status]:
         """The state of each readable breaker, in the order of names, read in batches.
@@ -75,7 +83,7 @@ class Fleet:
         names = self.names()
         gone = []
         for name, status in self._read(names, deadline):
-            if isinstance(status, StoreUnavailable):
+            if isinstance(status, StoreUnavailable) and not self.target.is_cluster:
                 raise status
             if isinstance(status, StoreError):
                 self.unreadable[name] = status

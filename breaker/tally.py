@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 from breaker import forking
 from breaker.push import Watch
-from breaker.store.outage import Outage
 
 _workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()
 # By breaker, and kept when it is closed: a counter does not go back.
@@ -27,15 +26,17 @@ class Worker:
     Args:
         name: the breaker's.
         policy: `on_store_failure`, what it uses while the store is down.
-        outage: this process's view of the store's health.
+        is_away: whether the store is taken to be down.
         watch: what it is pushed, if it is.
     """
 
-    def __init__(self, name: str, policy: str, outage: Outage, watch: Watch | None) -> None:
+    def __init__(
+        self, name: str, policy: str, is_away: Callable[[], bool], watch: Watch | None
+    ) -> None:
         self.name = name
         self.is_pushed = watch is not None
         self._policy = policy
-        self._outage = outage
+        self._is_away = is_away
         self._watch = watch
         with _lock:
             _workers.add(self)
@@ -43,7 +44,7 @@ class Worker:
     @property
     def is_alone(self) -> bool:
         """Whether it uses its local breaker now, because the store does not answer."""
-        return self._policy != "raise" and self._outage.is_on
+        return self._policy != "raise" and self._is_away()
 
     @property
     def staleness(self) -> float | None:

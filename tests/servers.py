@@ -134,6 +134,8 @@ class Server:
 class LocalServer(Server):
     """A process of our own on a free port of the loopback, with a data folder of its own."""
 
+    database = DATABASE
+
     def __init__(self, flavour: str, *arguments: str) -> None:
         self.flavour = flavour
         self.binary = find_binary(flavour)
@@ -156,7 +158,6 @@ class LocalServer(Server):
             return self
         for attempt in range(5):
             self.port = free_port()
-            self.url = f"redis://{HOST}:{self.port}/{DATABASE}"
             try:
                 self._launch()
             except StartError:  # another process may have taken the port
@@ -168,6 +169,7 @@ class LocalServer(Server):
         return self
 
     def _launch(self) -> None:
+        self.url = f"redis://{HOST}:{self.port}/{self.database}"
         command = [str(self.binary), *self._options(), *self.arguments]
         # Linux ends the server with the *thread* that started it: only the main one will do.
         if sys.platform == "linux" and threading.current_thread() is threading.main_thread():

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from breaker.errors import StoreError
 from breaker.model import Transition
@@ -12,6 +12,9 @@ from breaker.protocol.requests import Ask, Request, Tell
 from breaker.push.view import View
 
 Plan = Generator[Request, Any, Any]
+if TYPE_CHECKING:
+    from breaker.push.pump import Pump
+
 # A plan that runs one script that reads the whole state, and returns the reply.
 Read = Callable[[], Plan]
 
@@ -26,6 +29,7 @@ class Feed:
         read: the plan that reads the whole state.
         probe: the plan that writes something harmless.
         users: how many breakers of this process share it.
+        followers: each of them is called with the pump that has the feed by now, if it moves.
         state_key: the hash in which the store keeps the state; empty until it was read.
         is_asked: a reading is under way.
         look_from: when a heartbeat may read how much was published, in monotonic seconds.
@@ -38,6 +42,7 @@ class Feed:
     read: Read
     probe: Callable[[], Plan]
     users: int = 0
+    followers: "set[Callable[[Pump], None]]" = field(default_factory=set)
     state_key: str = ""
     is_asked: bool = False
     look_from: float = 0.0

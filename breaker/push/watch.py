@@ -9,7 +9,8 @@ from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Reply, Snapshot
 from breaker.push.delivery import Delivery
 from breaker.push.feed import Plan
-from breaker.push.pump import TRUST, pump_for
+from breaker.push.moves import follow, leave
+from breaker.push.pump import TRUST, Pump
 from breaker.push.view import View
 from breaker.store.target import Target
 
@@ -28,11 +29,11 @@ class Watch:
         read: Callable[[], Plan],
         probe: Callable[[], Plan],
     ) -> None:
-        self._pump = pump_for(target)
         self._channel = channel
         self._is_closed = False
         self._is_introduced = False
-        self._view: View = self._pump.add(channel, read, probe)
+        self._pump: Pump
+        self._view: View = follow(target, channel, read, probe, self._follow)
         self.meter: Meter = self._view.meter
 
     def known(self) -> Reply | None:
@@ -133,4 +134,8 @@ class Watch:
         """Stop watching; a second time does nothing."""
         if not self._is_closed:
             self._is_closed = True
-            self._pump.remove(self._channel)
+            leave(self._pump, self._channel, self._follow)
+
+    def _follow(self, pump: Pump) -> None:
+        """This pump has the view by now."""
+        self._pump = pump

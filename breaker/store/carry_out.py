@@ -7,6 +7,7 @@ into it.
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,10 +18,13 @@ from breaker.errors import BreakerStopped, StoreError, StoreRefused, StoreUnavai
 from breaker.model import Transition
 from breaker.protocol.requests import Ask, Request, Send, Sleep, Tell
 from breaker.store.command import Command
+from breaker.store.debts import Debts, debts_to
 from breaker.store.fallback import Fallback
 from breaker.store.outage import Outage
 from breaker.store.target import Target
-from breaker.store.verdicts import FAILURES, only_reads, translate
+from breaker.store.topology import Shard, topology_of
+from breaker.store.verdicts import FAILURES, code_of, is_moving, only_reads, translate
+from breaker.store.way import Look, Way
 
 T = TypeVar("T")
 
@@ -29,6 +33,8 @@ WRITES = ("SADD", "SET", "SREM")
 # Scripts that leave something to hand in if an outage kept them or their reply: an error to be
 # counted, a lease that no worker knows of.
 OWED = ("acquire", "rate_limit_error")
+# Seconds for which the local breaker remembers what it counted while keys move.
+UNSETTLED = 10.0
 
 _LOGGER = logging.getLogger("breaker")
 
@@ -38,7 +44,7 @@ class Drop:
     """Close the connections: the host name may lead to another server by now."""
 
 
-Step = Command | Drop | Sleep | Tell
+Step = Command | Drop | Look | Sleep | Tell
 Steps = Generator[Step, Any, Any]
 
 
@@ -48,23 +54,29 @@ class Store:
     Args:
         target: where it is.
         tell: what logs and alerts transitions.
-        outage: this process's view of the store's health.
+        outage_of: this process's view of the health of each shard.
         fallback: what answers in an outage.
         hand_in: the plan that hands in the reports that an outage kept from the store.
+        key: one of the breaker's keys, which says in which shard it is.
     """
 
     def __init__(
         self,
         target: Target,
         tell: Callable[[tuple[Transition, ...]], None],
-        outage: Outage | None = None,
+        outage_of: Callable[[Shard], Outage] | None = None,
         fallback: Fallback | None = None,
         hand_in: Callable[[], Generator[Request, Any, Any]] | None = None,
+        *,
+        key: str = "",
     ) -> None:
         self.target = target
-        self._outage = outage or Outage(target, is_told=False)
+        self._topology = topology_of(target)
+        self._outage_of = outage_of or _own_outages()
         self._fallback = fallback
         self._hand_in = hand_in
+        self._key = key
+        self._debts = debts_to(target) if outage_of else Debts()
         self._tell = tell
         self.is_stopped = False
         self._is_refused = False
@@ -104,10 +116,19 @@ class Store:
             if stop is not None:
                 stop()
 
+    @property
+    def _outage(self) -> Outage:
+        """This process's view of the health of the server that has this breaker."""
+        return self._outage_of(self._topology.shard_of(self._key))
+
+    def is_away(self) -> bool:
+        """Whether the server that has this breaker is taken to be down."""
+        return self._outage.is_on
+
     def owe(self) -> None:
         """Have something handed in with the next command."""
         if self._hand_in:
-            self._outage.owe(self._hand_in)
+            self._debts.add(self._hand_in, self.is_away)
 
     # -- plans
 
@@ -146,18 +167,21 @@ class Store:
 
     def _hand_in_owed(self) -> Steps:
         """Hand in what any breaker of this process owes the store, now that it is back."""
-        owed = self._outage.take_owed()
-        for number, hand_in in enumerate(owed):
+        owed = self._debts.take()
+        for number, (hand_in, is_away) in enumerate(owed):
             try:
                 if (yield from self._steps(hand_in())):
-                    self._outage.owe(hand_in)
+                    self._debts.add(hand_in, is_away)
             except StoreError:
                 for rest in owed[number:]:
-                    self._outage.owe(rest)
+                    self._debts.add(*rest)
                 return
 
     def _send(self, send: Send) -> Steps:
         try:
+            if send.may_fail and self.target.is_cluster:
+                # The list of names may be on a server that is down, this breaker is not.
+                self._outage_of(self._topology.shard_for(send.command)).check()
             return (yield from self._command(*send.command, is_write=send.command[0] in WRITES))
         except StoreUnavailable:
             if not send.may_fail:
@@ -171,8 +195,10 @@ class Store:
 
     def _ask(self, ask: Ask) -> Steps:
         is_sent = False
+        shard = self._topology.shard_of(ask.keys[0])
         try:
-            if ask.local_args is not None and self._outage.check() and self._fallback:
+            is_tried = ask.local_args is not None and self._outage_of(shard).check()
+            if is_tried and self._fallback:
                 probe = ("SET", self._fallback.probe_key, "1", "PX", 1000)
                 yield from self._command(*probe, is_write=True)
                 yield from self._hand_in_owed()  # what this asks may depend on it
@@ -191,10 +217,13 @@ class Store:
         self, ask: Ask, error: StoreUnavailable, *, is_sent: bool
     ) -> dict[str, Any]:
         assert self._fallback is not None  # noqa: S101 - its caller has looked
-        if self._hand_in and ask.script.name in OWED:
-            self._outage.owe(self._hand_in)
+        if ask.script.name in OWED:
+            self.owe()
         given = dict(zip(ask.script.args, ask.args, strict=True)) | dict(ask.local_args or {})
-        reply = self._fallback.answer(self._outage.number, ask.script.name, given, error)
+        outage = self._outage_of(self._topology.shard_of(ask.keys[0]))
+        # The keys may just be on their way to another server, which is no outage.
+        which = outage.number if outage.is_on else -int(time.monotonic() / UNSETTLED)
+        reply = self._fallback.answer((outage, which), ask.script.name, given, error)
         return reply | {"may_have_run": is_sent}
 
     def _script(self, ask: Ask) -> Steps:
@@ -208,22 +237,57 @@ class Store:
             return (yield from self._command("EVAL", ask.script.body, *sent, is_write=is_write))
 
     def _command(self, *words: str | int, is_write: bool) -> Steps:
-        command = Command(words, self._outage)
+        way = Way(self._topology, words, self._outage_of)
+        while True:
+            command = yield from self._found(way)
+            try:
+                answer = yield command
+            except redis.exceptions.NoScriptError:
+                way.outage.ended(is_write=False)
+                raise
+            except FAILURES as error:
+                if (yield from way.leads_on(error, command)):
+                    continue
+                verdict = yield from self._failed(error, way, command, is_write=is_write)
+                # Without the cause: the frames of redis-py hold the password, which tools that
+                # show local variables would then show.
+                raise verdict from None
+            way.outage.ended(is_write=is_write)
+            return answer
+
+    def _found(self, way: Way) -> Generator[Step, Any, Command]:
+        """Find out where a command is to be sent."""
+        asked_at = time.monotonic()
         try:
-            answer = yield command
-        except redis.exceptions.NoScriptError:
-            self._outage.ended(is_write=False)
-            raise
-        except FAILURES as error:
-            verdict = translate(error, self.target)
-            if isinstance(verdict, StoreUnavailable):
-                self._outage.failed(verdict, command.sent_at, is_read_only=only_reads(error))
-            else:
-                self._outage.ended(is_write=is_write)
-            if isinstance(error, redis.exceptions.ReadOnlyError):
-                yield Drop()  # the primary became a replica
-            # Without the cause: the frames of redis-py hold the password, which tools that show
-            # local variables would then show.
+            return (yield from way.command())
+        except (StoreUnavailable, TimeoutError) as error:
+            verdict = translate(error, self.target) if isinstance(error, OSError) else error
+            assert isinstance(verdict, StoreUnavailable)  # noqa: S101 - as a time-out is
+            way.outage.failed(verdict, asked_at)
             raise verdict from None
-        self._outage.ended(is_write=is_write)
-        return answer
+
+    def _failed(
+        self, error: Exception, way: Way, command: Command, *, is_write: bool
+    ) -> Generator[Step, Any, StoreError]:
+        """Note what a command failed by, and translate it."""
+        verdict = translate(error, self.target, str(way.shard))
+        if is_moving(error):
+            way.note_move()
+            return verdict
+        if isinstance(verdict, StoreUnavailable):
+            way.outage.failed(verdict, command.sent_at, is_read_only=only_reads(error))
+        else:
+            way.outage.ended(is_write=is_write)
+        if code_of(error) == "READONLY":
+            yield Drop()  # the primary became a replica
+        return verdict
+
+
+def _own_outages() -> Callable[[Shard], Outage]:
+    """Views of the shards' health that are not shared, and that nothing is logged of."""
+    known: dict[str, Outage] = {}
+
+    def outage_of(shard: Shard) -> Outage:
+        return known.setdefault(shard.identity, Outage(shard, is_told=False))
+
+    return outage_of

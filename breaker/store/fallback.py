@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from breaker import forking
@@ -36,7 +36,7 @@ class Fallback:
         self.probe_key = probe_key
         self._policy = policy
         self._last_known = last_known
-        self._number = 0
+        self._known_outage: Hashable = None
         self._offset = 0.0
         # Imported when a breaker is made, and not with the module: the command line reads states
         # and needs no rules.
@@ -48,9 +48,9 @@ class Fallback:
         forking.renewed(self)
 
     def answer(
-        self, number: int, verb: str, given: Mapping[str, Any], error: StoreUnavailable
+        self, outage: Hashable, verb: str, given: Mapping[str, Any], error: StoreUnavailable
     ) -> dict[str, Any]:
-        """Answer a script's call.
+        """Answer a script's call; another outage begins with what was known before it.
 
         Raises:
             StoreUnavailable: where that was chosen.
@@ -58,10 +58,10 @@ class Fallback:
         if self._policy == "raise":
             raise error
         with self._lock:
-            if number != self._number:
+            if outage != self._known_outage:
                 # Like the store's clock a time of day, but one that cannot jump.
                 self._offset = time.time() - time.monotonic()
-                self._number, self._machine = number, self._begin(self._now())
+                self._known_outage, self._machine = outage, self._begin(self._now())
             now = self._now()
             return self._machine.answer(verb, now, given) | {"is_local": True}
 

@@ -43,17 +43,22 @@ class _Sent:
 
 
 class Link:
-    """One connection, and the requests that it has not answered yet."""
+    """One connection, and the requests that it has not answered yet.
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._connection = open_connection(target, protocol=3)
+    Args:
+        node: the server.
+        store: the store that it belongs to.
+    """
+
+    def __init__(self, node: Target, store: Target) -> None:
+        self._store = store
+        self._connection = open_connection(node, protocol=3)
         self._sent: deque[_Sent] = deque()
         self._heard_at = 0.0
         self._is_loading = False
         self._connection.connect()
         _keep_out_of_the_log(self._connection)
-        if not dict(target.data).get("client_name"):
+        if not dict(node.data).get("client_name"):
             # What the connection is for; a user who may not say so loses nothing else.
             self.send([(("CLIENT", "SETNAME", NAME), lambda _: None)])
 
@@ -96,7 +101,7 @@ class Link:
             self._check_deadline()
             return None
         except redis.ResponseError as error:
-            got = translate(error, self._target)
+            got = translate(error, self._store)
             got.__cause__ = error
         self._heard_at = time.monotonic()
         if isinstance(got, list) and len(got) == len(_PUSHED) and got[0] in _PUSHED:

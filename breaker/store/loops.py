@@ -1,9 +1,10 @@
-"""The connection of each event loop to a store. What belongs to a loop ends with it."""
+"""The connection of each event loop to a server. What belongs to a loop ends with it."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator
+from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,15 +22,15 @@ LAG = 0.02
 
 
 class LoopPool:
-    """One event loop's connections to one store.
+    """One event loop's connections to one server.
 
     Attributes:
         users: the drivers that use it.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, node: Target) -> None:
         self.users: set[object] = set()
-        self._client = connect.open_async(target)
+        self._client = connect.open_async(node)
         self._turns = Turns()
         self._turn = asyncio.Lock()
         self._life: AsyncGenerator[None, None]
@@ -56,7 +57,8 @@ class LoopPool:
         if not batch:
             return
         try:
-            async with Deadline(connect.TIMEOUT):
+            spent = min(entry.command.spent for entry in batch)
+            async with Deadline(connect.TIMEOUT - spent):
                 answers = await self._send(batch)
         except BaseException as error:
             if not is_shared(error):
@@ -67,16 +69,18 @@ class LoopPool:
             finish_all(batch, answers)
 
     async def _send(self, batch: list[Entry]) -> list[Any]:
-        if len(batch) == 1:
+        lines = [line for entry in batch for line in entry.command.lines]
+        if len(lines) == 1:
             try:
-                return [await self._client.execute_command(*batch[0].command.words)]
+                return [await self._client.execute_command(*lines[0])]
             except redis.ResponseError as error:
                 return [error]
         pipeline = self._client.pipeline(transaction=False)
-        for entry in batch:
-            pipeline.execute_command(*entry.command.words)
+        for line in lines:
+            pipeline.execute_command(*line)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        return answers
+        own = accumulate(len(entry.command.lines) for entry in batch)
+        return [answers[end - 1] for end in own]
 
     async def drop(self) -> None:
         """Close the idle connections; other tasks may be using the others."""
@@ -152,23 +156,23 @@ _pools: dict[tuple[asyncio.AbstractEventLoop, str], LoopPool] = {}
 _lock = threading.Lock()
 
 
-async def lend(target: Target) -> LoopPool:
-    """The running loop's connections to a store, shared by all who ask for them."""
-    key = (asyncio.get_running_loop(), target.identity)
+async def lend(node: Target) -> LoopPool:
+    """The running loop's connections to a server, shared by all who ask for them."""
+    key = (asyncio.get_running_loop(), node.identity)
     pool = _pools.get(key)
     if pool is None:
         with _lock:
             for old in [known for known in _pools if known[0].is_closed()]:
                 del _pools[old]
-            pool = _pools[key] = LoopPool(target)
+            pool = _pools[key] = LoopPool(node)
         await pool.end_with_loop()
     return pool
 
 
-async def give_back(target: Target, user: object) -> None:
+async def give_back(node: Target, user: object) -> None:
     """The last user to give the running loop's connections back closes them."""
     with _lock:
-        pool = _pools.get((asyncio.get_running_loop(), target.identity))
+        pool = _pools.get((asyncio.get_running_loop(), node.identity))
     if pool is None:
         return
     pool.users.discard(user)

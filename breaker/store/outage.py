@@ -3,20 +3,16 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
 
 from breaker import forking
 from breaker.errors import StoreUnavailable
 from breaker.jitter import uniform
-from breaker.protocol.requests import Request
-from breaker.store.target import Target
+from breaker.store.topology import Shard
 
 # Seconds until the store is tried again: the first time, and at most.
 SHORTEST = 0.1
 LONGEST = 2.0
-
-Plan = Generator[Request, Any, Any]
 
 _LOGGER = logging.getLogger("breaker")
 
@@ -25,7 +21,7 @@ class Outage:
     """Whether it is worth asking a store; shared by all workers in this process.
 
     Args:
-        target: the store.
+        target: the store, or a shard of it.
         is_told: whether its beginning and end are logged.
 
     Attributes:
@@ -38,7 +34,7 @@ class Outage:
         says: why the store is taken to be down.
     """
 
-    def __init__(self, target: Target, *, is_told: bool = True) -> None:
+    def __init__(self, target: object, *, is_told: bool = True) -> None:
         self._target = target
         self._is_told = is_told
         self.number = 0
@@ -52,7 +48,6 @@ class Outage:
         self._failures = 0
         self._ask_again = 0.0
         self.says = ""
-        self._owed: list[Callable[[], Plan]] = []
         self._lock = threading.Lock()
 
     def check(self) -> bool:
@@ -124,33 +119,18 @@ class Outage:
         if was_on and self._is_told:
             _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
 
-    def owe(self, hand_in: Callable[[], Plan]) -> None:
-        """A report could not be sent: this plan hands it in when the store is back."""
-        with self._lock:
-            if hand_in not in self._owed:
-                self._owed.append(hand_in)
-
-    def take_owed(self) -> list[Callable[[], Plan]]:
-        """The plans that hand in what is owed, now that the store is back; each is given once."""
-        if not self._owed or self.is_on:
-            return []
-        with self._lock:
-            owed, self._owed = self._owed, []
-        return owed
-
     def after_fork(self) -> None:
         """In a forked child there is no prober, and a thread of the parent may hold the lock."""
         self._lock, self.has_prober = threading.Lock(), False
-        # The parent reports its own.
-        self.failures, self._owed = 0, []
+        self.failures = 0  # the parent reports its own
 
 
 _by_store: dict[str, Outage] = {}
 
 
-def outage_of(target: Target) -> Outage:
-    """This process's view of a store's health."""
-    return _by_store.setdefault(target.identity, Outage(target))
+def outage_of(shard: Shard) -> Outage:
+    """This process's view of the health of a store, or of a shard of it."""
+    return _by_store.get(shard.identity) or _by_store.setdefault(shard.identity, Outage(shard))
 
 
 def failures() -> int:

@@ -1,4 +1,4 @@
-"""The one connection of this process to a store, whatever the number of its breakers and threads.
+"""The one connection of this process to a server, whatever the number of its breakers and threads.
 
 A thread waits here for its turn as long as the store makes progress: to wait for one's own
 connection says nothing about the store. Once the store hangs, each one that gets its turn learns
@@ -18,22 +18,20 @@ from breaker.store import connect
 from breaker.store.bounded import set_deadline
 from breaker.store.command import Command
 from breaker.store.target import Target
+from breaker.store.topology import topology_of
 from breaker.store.turns import Entry, Turns, finish_all, is_shared
 
 
 class Pool:
-    """Connections for blocking commands.
+    """Connections for blocking commands to one server.
 
     Args:
-        target: the store.
-
-    Attributes:
-        users: how many drivers share it.
+        node: the server.
     """
 
-    def __init__(self, target: Target) -> None:
-        self.users = 0
-        self._client = connect.open_bounded(target)
+    def __init__(self, node: Target) -> None:
+        self.node = node
+        self._client = connect.open_bounded(node)
         self._turns = Turns()
         self._turn = threading.Lock()
         # With the generation in which each was made; an older one is closed when it comes back.
@@ -85,7 +83,8 @@ class Pool:
             return self._send(commands, extends=True)
 
     def _send(self, commands: Sequence[Command], *, extends: bool) -> list[Any]:
-        set_deadline(time.monotonic() + connect.TIMEOUT)
+        spent = min(command.spent for command in commands)
+        set_deadline(time.monotonic() + connect.TIMEOUT - spent)
         generation, connection = self._take()
         try:
             return self._exchange(connection, commands, extends=extends)
@@ -124,7 +123,9 @@ class Pool:
         self, connection: Any, commands: Sequence[Command], *, extends: bool
     ) -> list[Any]:
         """Send and receive; once more over a fresh connection, if the old one broke."""
-        packed = connection.pack_commands([command.words for command in commands])
+        packed = connection.pack_commands(
+            [line for command in commands for line in command.lines]
+        )
         for may_retry in (True, False):
             try:
                 connection.send_packed_command(packed, check_health=False)
@@ -140,6 +141,8 @@ class Pool:
 
     def _answer(self, connection: Any, command: Command, extends: bool) -> Any:
         try:
+            for _ in command.lines[1:]:
+                connection.read_response()
             return self._client.parse_response(connection, command.words[0])
         except redis.ResponseError as error:
             return error
@@ -156,27 +159,61 @@ def _skip_unread(connection: Any) -> None:
             connection.read_response()
 
 
-_pools: dict[str, Pool] = {}
+class Pools:
+    """This process's connections to each server of a store.
+
+    Args:
+        target: the store.
+
+    Attributes:
+        users: how many drivers share them.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.users = 0
+        self._topology = topology_of(target)
+        self._by_node: dict[str, Pool] = {}
+
+    def of(self, node: Target) -> Pool:
+        """The connections to a server; to those that are primaries no more they are closed."""
+        found = self._by_node.get(node.identity)
+        if found is None:
+            for old in [pool for pool in self._all() if not self._topology.has(pool.node)]:
+                self._by_node.pop(old.node.identity, None)
+                old.drop()
+            found = self._by_node.setdefault(node.identity, Pool(node))
+        return found
+
+    def drop(self) -> None:
+        """Close the connections: the idle ones now, the others as they come back."""
+        for pool in self._all():
+            pool.drop()
+
+    def _all(self) -> tuple[Pool, ...]:
+        return tuple(self._by_node.values())
+
+
+_pools: dict[str, Pools] = {}
 _lock = threading.Lock()
 
 
-def lend(target: Target) -> Pool:
+def lend(target: Target) -> Pools:
     """This process's connections to a store, shared by all who ask for them."""
     with _lock:
-        pool = _pools.get(target.identity) or Pool(target)
-        _pools[target.identity] = pool
-        pool.users += 1
-    return pool
+        pools = _pools.get(target.identity) or Pools(target)
+        _pools[target.identity] = pools
+        pools.users += 1
+    return pools
 
 
 def give_back(target: Target) -> None:
     """The last user to give them back closes them."""
     with _lock:
-        pool = _pools[target.identity]
-        pool.users -= 1
-        if pool.users == 0:
+        pools = _pools[target.identity]
+        pools.users -= 1
+        if pools.users == 0:
             del _pools[target.identity]
-            pool.drop()
+            pools.drop()
 
 
 @forking.in_child

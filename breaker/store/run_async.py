@@ -12,6 +12,8 @@ from breaker.protocol.requests import Request, Sleep, Tell
 from breaker.store.carry_out import Drop, Step, Store
 from breaker.store.command import Command
 from breaker.store.loops import LoopPool, give_back, lend
+from breaker.store.target import Target
+from breaker.store.way import Look
 
 T = TypeVar("T")
 
@@ -25,6 +27,11 @@ _running: set[asyncio.Task[None]] = set()
 
 class AsyncStore(Store):
     """One store; every event loop has connections of its own to it."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        # The servers that it has used, from any loop.
+        self._nodes: list[Target] = []
 
     async def run(self, plan: Generator[Request, Any, T]) -> T:
         """Do what the plan asks for, until it has its result.
@@ -52,17 +59,26 @@ class AsyncStore(Store):
     async def _do(self, step: Step) -> Any:
         match step:
             case Command():
-                return await (await self._lent()).run(step)
+                return await (await self._lent(step.node)).run(step)
             case Drop():
-                await (await self._lent()).drop()
+                for node in self._nodes:
+                    await (await self._lent(node)).drop()
+            case Look(found, seconds):
+                async with asyncio.timeout(seconds):
+                    await asyncio.wrap_future(found)
             case Sleep():
                 await self._sleep(step)
             case Tell(transitions):
                 await self.call_blocking(lambda: self._tell(transitions))
         return None
 
-    async def _lent(self) -> LoopPool:
-        pool = await lend(self.target)
+    async def _lent(self, node: Target) -> LoopPool:
+        if node not in self._nodes:
+            for old in [known for known in self._nodes if not self._topology.has(known)]:
+                self._nodes.remove(old)
+                await give_back(old, self)
+            self._nodes = [*self._nodes, node]
+        pool = await lend(node)
         pool.users.add(self)
         return pool
 
@@ -111,4 +127,5 @@ class AsyncStore(Store):
 
     async def close(self) -> None:
         """Give this loop's connections back; the last one to do so closes them."""
-        await give_back(self.target, self)
+        for node in self._nodes:
+            await give_back(node, self)

@@ -1,5 +1,9 @@
-"""Drive many plans at once: the commands that all of them ask for go out in one round trip."""
+"""Drive many plans at once: the commands that all of them ask for go out in one round trip.
 
+In a cluster it is one for each of its primaries.
+"""
+
+from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -55,7 +59,7 @@ class BatchStore(SyncStore):
         try:
             step = one.resume()
             while not isinstance(step, Command):
-                step = one.steps.send(self._do(step))
+                step = self._next(one, step)
         except StopIteration as done:
             one.result = done.value
         except StoreError as error:
@@ -65,11 +69,23 @@ class BatchStore(SyncStore):
             return True
         return False
 
-    def _ask_together(self, waiting: list[_Run[Any]]) -> None:
-        commands = [one.command for one in waiting if one.command is not None]
+    def _next(self, one: _Run[Any], step: Step) -> Step:
         try:
-            answers = self._pool.run_all(commands)
-        except (StoreError, *FAILURES) as error:
-            answers = [error] * len(waiting)
-        for one, answer in zip(waiting, answers, strict=True):
-            one.answer = answer
+            answer = self._do(step)
+        except Exception as error:  # noqa: BLE001 - the steps know what to do with it
+            return one.steps.throw(error)
+        return one.steps.send(answer)
+
+    def _ask_together(self, waiting: list[_Run[Any]]) -> None:
+        by_node: defaultdict[str, list[tuple[_Run[Any], Command]]] = defaultdict(list)
+        for one in waiting:
+            assert one.command is not None  # noqa: S101 - that is what it waits for
+            by_node[one.command.node.identity].append((one, one.command))
+        for group in by_node.values():
+            commands = [command for _, command in group]
+            try:
+                answers = self._pools.of(commands[0].node).run_all(commands)
+            except (StoreError, *FAILURES) as error:
+                answers = [error] * len(group)
+            for (one, _), answer in zip(group, answers, strict=True):
+                one.answer = answer

@@ -10,7 +10,8 @@ from breaker.errors import BreakerError
 from breaker.protocol.requests import Request, Sleep, Tell
 from breaker.store.carry_out import Drop, Step, Store
 from breaker.store.command import Command
-from breaker.store.pool import Pool, give_back, lend
+from breaker.store.pool import Pools, give_back, lend
+from breaker.store.way import Look
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ class SyncStore(Store):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._pool: Pool = lend(self.target)
+        self._pools: Pools = lend(self.target)
         self._is_given_back = False
 
     def run(self, plan: Generator[Request, Any, T]) -> T:
@@ -53,9 +54,11 @@ class SyncStore(Store):
     def _do(self, step: Step) -> Any:
         match step:
             case Command():
-                return self._pool.run(step)
+                return self._pools.of(step.node).run(step)
             case Drop():
-                self._pool.drop()
+                self._pools.drop()
+            case Look(found, seconds):
+                found.result(seconds)
             case Sleep():
                 self._sleep(step)
             case Tell(transitions):

@@ -1,10 +1,15 @@
-"""Where the store is: a URL or a client's connection data, read and checked."""
+"""Where the store is: a URL or a client's connection data, read and checked.
+
+One server, the primary that Sentinels name, or a cluster. Where the servers of the latter two are
+by now is found out by `breaker.store.topology`.
+"""
 
 import os
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 from redis.connection import parse_url
 
 from breaker.errors import ConfigurationError
+from breaker.store import peers
+from breaker.store.peers import Peers
 
 DEFAULT_URL = "redis://localhost:6379/0"
 SCHEMES = ("redis://", "rediss://", "unix://")
@@ -19,10 +26,12 @@ SCHEMES = ("redis://", "rediss://", "unix://")
 CONSONANTS = "bdfghjklmnprstvwz"
 VOWELS = "aeiou"
 SYLLABLES = 3
-SHOWN_SCHEMES = ", ".join(SCHEMES)
+SHOWN_SCHEMES = ", ".join((*SCHEMES, *peers.SCHEMES))
 EXPECTED = (
     "it must look like redis://[user:password@]host[:port][/database], "
-    "rediss:// for TLS, or unix://path[?db=database]"
+    "rediss:// for TLS, unix://path[?db=database], "
+    "redis+sentinel://host[:port],host2/PRIMARY[/database] for Redis Sentinel, "
+    "or redis+cluster://host[:port],host2 for Redis Cluster"
 )
 ENCODE = (
     "A '/', '#', '?', '@' or '%' in the password must be percent-encoded "
@@ -70,6 +79,7 @@ class Target:
 
     kind: Kind
     data: tuple[tuple[str, Any], ...]
+    peers: Peers | None = None
 
     @classmethod
     def of_url(cls, url: str) -> Self:
@@ -81,10 +91,11 @@ class Target:
         problems = list(url_problems(url))
         if problems:
             raise ConfigurationError(problems)
-        parsed: Mapping[str, Any] = parse_url(url)
-        scheme = urlsplit(url).scheme
+        plain, group = peers.split(url)
+        parsed: Mapping[str, Any] = parse_url(plain)
+        scheme = urlsplit(plain).scheme
         kind: Kind = "unix" if scheme == "unix" else "tls" if scheme == "rediss" else "tcp"
-        return cls._of(kind, parsed)
+        return cls._of(kind, parsed, group)
 
     @classmethod
     def of_client(cls, client: Any) -> Self:
@@ -93,15 +104,17 @@ class Target:
         Raises:
             ConfigurationError: it is not a client of a single server.
         """
+        if (nodes := getattr(client, "nodes_manager", None)) is not None:
+            data = getattr(nodes, "connection_kwargs", {})
+            is_tls = bool(data.get("ssl")) or "SSL" in str(data.get("connection_class"))
+            return cls._of("tls" if is_tls else "tcp", data, peers.of_cluster(nodes))
         pool = getattr(client, "connection_pool", None)
-        if (
-            pool is None
-            or not hasattr(pool, "connection_kwargs")
-            or hasattr(pool, "service_name")
-        ):
+        if pool is None or not hasattr(pool, "connection_kwargs"):
             kind = type(client).__name__
             raise ConfigurationError(
-                [f"redis must be a redis.Redis client of one server, not {kind}; or give a url"]
+                [
+                    f"redis must be a redis.Redis client or a RedisCluster, not {kind}; or give a url"
+                ]
             )
         made_by = pool.connection_class
         if not made_by.__module__.startswith("redis."):
@@ -113,20 +126,35 @@ class Target:
             )
         made_by = made_by.__name__
         kind_: Kind = "unix" if "Unix" in made_by else "tls" if "SSL" in made_by else "tcp"
+        if hasattr(pool, "service_name"):
+            return cls._of(kind_, pool.connection_kwargs, peers.of_sentinel(pool))
         return cls._of(kind_, pool.connection_kwargs)
 
     @classmethod
-    def _of(cls, kind: Kind, given: Mapping[str, Any]) -> Self:
+    def _of(cls, kind: Kind, given: Mapping[str, Any], group: Peers | None = None) -> Self:
         kept = {k: v for k, v in given.items() if k in _KEPT or k.startswith("ssl_")}
         problems = list(_file_problems(kept)) if kind == "tls" else []
         if problems:
             raise ConfigurationError(problems)
-        return cls(kind, tuple(sorted(kept.items())))
+        if group is not None:
+            kept = {k: v for k, v in kept.items() if k not in ("host", "port")}
+        return cls(kind, tuple(sorted(kept.items())), group)
 
-    @property
+    def server(self, host: str, port: int) -> "Target":
+        """One server of the group, with the group's login."""
+        return Target(
+            self.kind, tuple(sorted((dict(self.data) | {"host": host, "port": port}).items()))
+        )
+
+    @cached_property
     def identity(self) -> str:
         """The same for two targets that need no two connections. It tells nothing of a password."""
-        return sha256(repr((self.kind, self.data)).encode()).hexdigest()
+        return sha256(repr((self.kind, self.data, self.peers)).encode()).hexdigest()
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the breakers are spread over several primaries."""
+        return self.peers is not None and self.peers.kind == "cluster"
 
     @property
     def database(self) -> int:
@@ -139,6 +167,9 @@ class Target:
         if self.kind == "unix":
             return f"unix://{data.get('path')}?db={self.database}"
         scheme = "rediss" if self.kind == "tls" else "redis"
+        if self.peers is not None:
+            database = "" if self.is_cluster else f"/{self.database}"
+            return f"{scheme}+{self.peers}{database}"
         where = f"{data.get('host', 'localhost')}:{data.get('port', 6379)}"
         return f"{scheme}://{where}/{self.database}"
 
@@ -171,8 +202,13 @@ def url_problems(url: object) -> Iterator[str]:
     if not isinstance(url, str):
         yield f"the store's URL must be text, not {type(url).__name__}: {EXPECTED}"
         return
-    if not url.startswith(SCHEMES):
+    if not url.startswith((*SCHEMES, *peers.SCHEMES)):
         yield f"not a valid store URL, since it begins with none of {SHOWN_SCHEMES}: {EXPECTED}"
+        return
+    try:
+        url, _ = peers.split(url)
+    except ValueError as error:
+        yield f"the store's URL does not parse{error}: {EXPECTED}. {ENCODE}"
         return
     if not _is_plain(url):
         yield f"the store's URL does not parse: {EXPECTED}. {ENCODE}"

@@ -26,14 +26,17 @@ _PASSING_CODES = frozenset(
         "NOREPLICAS",
         "OOM",
         "READONLY",
-        "TRYAGAIN",
         "UNBLOCKED",
     ]
 )
 # Those of a server that reads, but takes no writes for now.
 _READING_CODES = frozenset(["MISCONF", "NOREPLICAS", "OOM", "READONLY"])
+# Those of a cluster's node that has not, or not any more, all keys of a command.
+_MOVING_CODES = frozenset(["ASK", "MOVED", "TRYAGAIN"])
 # For errors that have their own class, redis-py strips the code from the message.
 _CODE_OF_CLASS = {
+    redis.exceptions.MovedError: "MOVED",  # which is an AskError too
+    redis.exceptions.AskError: "ASK",
     redis.exceptions.BusyLoadingError: "LOADING",
     redis.exceptions.ClusterDownError: "CLUSTERDOWN",
     redis.exceptions.MasterDownError: "MASTERDOWN",
@@ -61,6 +64,14 @@ _COMPLAINT = re.compile(
 )
 # A right that a script lacks has the general code ERR.
 _LACKS = re.compile(r"ACL failure in script|The user executing the script can't")
+# What a Sentinel says to the first command that a store would carry out.
+_LACKS_ALL = re.compile(r"(?:ERR )?unknown command .?(?:select|evalsha)\b\W?", re.IGNORECASE)
+_REPLICA = (
+    "if it is a replica for good, give the URL of its primary, or that of its Sentinels, "
+    "redis+sentinel://host:26379/PRIMARY/database"
+)
+_CLUSTER = "it is a node of a cluster: its URL is redis+cluster://host:port"
+_SENTINEL = "if it is a Sentinel, its URL is redis+sentinel://host:26379/PRIMARY/database"
 # Errors that a server sent, which therefore was reached.
 _ANSWERED = (redis.ResponseError, redis.exceptions.BusyLoadingError)
 
@@ -72,30 +83,52 @@ def is_store_error(error: Exception) -> bool:
 
 def only_reads(error: Exception) -> bool:
     """Whether the store is there, but takes no writes for now."""
-    return _code(error) in _READING_CODES
+    return code_of(error) in _READING_CODES
 
 
-def translate(error: Exception, target: Target) -> StoreError:
-    """Tell an outage, which may pass, from a refusal, which will not."""
-    verdict = _verdict(error, target)
+def is_moving(error: BaseException | None) -> bool:
+    """Whether a cluster's node sends the command elsewhere: the node itself is well."""
+    return isinstance(error, redis.ResponseError) and code_of(error) in _MOVING_CODES
+
+
+def translate(error: Exception, target: Target, where: str = "") -> StoreError:
+    """Tell an outage, which may pass, from a refusal, which will not.
+
+    Args:
+        error: what a command failed by.
+        target: the store.
+        where: which of its servers, without the password.
+    """
+    verdict = _verdict(error, target, where or str(target))
     verdict.store = str(target)
     if isinstance(error, redis.RedisError):
-        verdict.code = _code_of_login(error) or _code(error)
+        verdict.code = _code_of_login(error) or code_of(error)
     return verdict
 
 
-def _verdict(error: Exception, target: Target) -> StoreError:
+def _verdict(error: Exception, target: Target, where: str) -> StoreError:
     if _is_outage(error, target):
         fault = "refuses for now" if isinstance(error, _ANSWERED) else "does not answer"
-        return StoreUnavailable(f"the store at {target} {fault}: {_shown(error)}")
-    return StoreRefused(f"the store at {target} refused: {_shown(error)}")
+        return StoreUnavailable(f"the store at {where} {fault}: {_shown(error, target)}")
+    return StoreRefused(f"the store at {where} refused: {_shown(error, target)}")
 
 
-def _shown(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _shown(error: Exception, target: Target) -> str:
+    """What the server said, and what to do, where the URL names the wrong kind of server."""
+    text = str(error) or type(error).__name__
+    if target.peers is not None or not isinstance(error, redis.ResponseError):
+        return text
+    if code_of(error) == "READONLY":
+        return f"{text.rstrip('.')}; {_REPLICA}"
+    if code_of(error) in _MOVING_CODES or "in cluster mode" in text:
+        return f"{text.rstrip('.')}; {_CLUSTER}"
+    lacks_all = _LACKS_ALL.match(text)
+    return f"{lacks_all[0]}; {_SENTINEL}" if lacks_all else text
 
 
 def _is_outage(error: Exception, target: Target) -> bool:
+    if target.peers is not None and is_moving(error):
+        return True
     if isinstance(error, redis.AuthenticationError | redis.exceptions.AuthorizationError):
         return False
     if isinstance(error, _ANSWERED):
@@ -106,7 +139,7 @@ def _is_outage(error: Exception, target: Target) -> bool:
 
 
 def _is_passing(error: Exception) -> bool:
-    code = _code(error)
+    code = code_of(error)
     if code != "ERR":
         return code in _PASSING_CODES
     text = str(error)
@@ -125,7 +158,8 @@ def _code_of_login(error: Exception) -> str:
     return ""
 
 
-def _code(error: Exception) -> str:
+def code_of(error: Exception) -> str:
+    """The code that a server put first; ERR if there is none."""
     for kind, code in _CODE_OF_CLASS.items():
         if isinstance(error, kind):
             return code
