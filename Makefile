@@ -38,7 +38,7 @@ FIND_PYTHON = old=; bare=; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all test-integrations test-arq test-oldest test-sdks bench bench-recovery picture check lint types \
+.PHONY: help setup demo test test-all test-integrations test-cluster test-arq test-oldest test-sdks bench bench-recovery picture check lint types \
 	imports dead-code spelling lua-check wheel constraints clean
 
 help: ## list the targets
@@ -62,6 +62,9 @@ test-integrations: $(DEV) ## run fleets of each framework's workers, and fuzz th
 test-arq: $(ARQ) ## run fleets of arq's workers (1 minute)
 	@$(ARQ_ENV)/bin/python -m pytest --numprocesses=2 -k arq \
 		tests/integrations/contract tests/integrations/test_arq.py $(ARGS)
+
+test-cluster: $(DEV) ## fail over under Sentinel and in a cluster, move slots (2 minutes)
+	@$(BIN)/python -m pytest -m integration --numprocesses=3 tests/cluster $(ARGS)
 
 test-sdks: $(SDKS) ## run the HTTP hooks with the real SDKs of LLM providers
 	@$(dir $(SDKS))bin/python -m pytest -m sdk tests/sdks $(ARGS)

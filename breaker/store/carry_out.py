@@ -33,6 +33,8 @@ WRITES = ("SADD", "SET", "SREM")
 # Scripts that leave something to hand in if an outage kept them or their reply: an error to be
 # counted, a lease that no worker knows of.
 OWED = ("acquire", "rate_limit_error")
+# Seconds for which keys that move are left alone, but for what jobs report themselves.
+SETTLING = 1.0
 # Seconds for which the local breaker remembers what it counted while keys move.
 UNSETTLED = 10.0
 
@@ -79,6 +81,8 @@ class Store:
         self._debts = debts_to(target) if outage_of else Debts()
         self._tell = tell
         self.is_stopped = False
+        # The breaker's keys are on their way to another server; until then, nothing is handed in.
+        self._settles_at = 0.0
         self._is_refused = False
         self._wakers: set[Callable[[], None]] = set()
 
@@ -125,10 +129,14 @@ class Store:
         """Whether the server that has this breaker is taken to be down."""
         return self._outage.is_on
 
+    def _is_unsettled(self) -> bool:
+        """Whether the breaker's keys cannot be used now: its server is down, or they move."""
+        return self.is_away() or time.monotonic() < self._settles_at
+
     def owe(self) -> None:
         """Have something handed in with the next command."""
         if self._hand_in:
-            self._debts.add(self._hand_in, self.is_away)
+            self._debts.add(self._hand_in, self._is_unsettled)
 
     # -- plans
 
@@ -217,10 +225,12 @@ class Store:
         self, ask: Ask, error: StoreUnavailable, *, is_sent: bool
     ) -> dict[str, Any]:
         assert self._fallback is not None  # noqa: S101 - its caller has looked
+        outage = self._outage_of(self._topology.shard_of(ask.keys[0]))
+        if not outage.is_on:
+            self._settles_at = time.monotonic() + SETTLING
         if ask.script.name in OWED:
             self.owe()
         given = dict(zip(ask.script.args, ask.args, strict=True)) | dict(ask.local_args or {})
-        outage = self._outage_of(self._topology.shard_of(ask.keys[0]))
         # The keys may just be on their way to another server, which is no outage.
         which = outage.number if outage.is_on else -int(time.monotonic() / UNSETTLED)
         reply = self._fallback.answer((outage, which), ask.script.name, given, error)

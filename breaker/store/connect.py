@@ -51,15 +51,27 @@ def open_bounded(target: Target) -> redis.Redis:
     return redis.Redis(connection_pool=pool)
 
 
-def open_sync(target: Target) -> redis.Redis:
+def open_sync(target: Target, timeout: float = TIMEOUT) -> redis.Redis:
     """Make a client with our own time-outs and one retry, for callers of redis-py's commands."""
     pool = redis.connection.ConnectionPool(
         connection_class=_PLAIN[target.kind],
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         redis_connect_func=_introduce,
-        **_options(target),
+        **_options(target, timeout),
     )
     return redis.Redis(connection_pool=pool)
+
+
+def open_cluster(target: Target) -> redis.RedisCluster:
+    """Make a client of a cluster, for callers of redis-py's commands."""
+    assert target.peers is not None  # noqa: S101 - that is what makes it a cluster
+    options = {name: value for name, value in _options(target).items() if name != "db"}
+    return redis.RedisCluster(
+        startup_nodes=[redis.cluster.ClusterNode(*one) for one in target.peers.addresses],
+        address_remap=target.peers.remap,
+        ssl=target.kind == "tls",
+        **options,
+    )
 
 
 def open_connection(target: Target, *, protocol: int) -> redis.connection.Connection:
@@ -85,15 +97,15 @@ def open_async(target: Target) -> "redis.asyncio.Redis":
     return redis.asyncio.Redis(connection_pool=pool)
 
 
-def _options(target: Target) -> dict[str, Any]:
+def _options(target: Target, timeout: float = TIMEOUT) -> dict[str, Any]:
     """Our own time-outs over the user's connection data; RESP2, which needs no handshake."""
     options: dict[str, Any] = {
-        "socket_timeout": TIMEOUT,
+        "socket_timeout": timeout,
         "health_check_interval": 0,
         "protocol": 2,
     }
     if target.kind != "unix":
-        options["socket_connect_timeout"] = TIMEOUT
+        options["socket_connect_timeout"] = timeout
     return dict(target.data) | options
 
 

@@ -29,11 +29,15 @@ from breaker.store.verdicts import translate
 
 # Seconds between two looks that no answer of a server has asked for.
 LEAST = 0.05
+# Seconds that a caller with time to spare waits for an answer.
+PATIENCE = 5.0
+# Seconds that one server may take, so that a caller's time is enough to ask a second one.
+SHARE = connect.TIMEOUT / 2
 SLOTS = REDIS_CLUSTER_HASH_SLOTS
 _numbers = itertools.count(1)
 _BOUNDED: dict[str, Any] = {
-    "socket_timeout": connect.TIMEOUT,
-    "socket_connect_timeout": connect.TIMEOUT,
+    "socket_timeout": SHARE,
+    "socket_connect_timeout": SHARE,
     "retry": Retry(NoBackoff(), 0),
     "protocol": 2,
 }
@@ -104,17 +108,18 @@ class Topology:
         for call in tuple(self.on_move):
             call(self, _key_of(words))
 
+    def nodes(self) -> list[Target]:
+        """The primaries, as far as is known."""
+        return [shard.node for shard in tuple(self._shards) if shard.node is not None]
+
     def has(self, node: Target) -> bool:
         """Whether a server is a primary, as far as is known."""
-        return any(shard.node is node for shard in tuple(self._shards))
+        return any(known is node for known in self.nodes())
 
     def server(self, address: Address) -> Target:
         """One server of the store; the same object for as long as it is a primary."""
         found = self.target.server(*address)
-        for shard in tuple(self._shards):
-            if shard.node is not None and shard.node.identity == found.identity:
-                return shard.node
-        return found
+        return next((one for one in self.nodes() if one.identity == found.identity), found)
 
     def look(self, first: Address | None = None) -> "Future[None]":
         """Find out anew where the shards are; one look serves all that ask meanwhile.
@@ -280,7 +285,8 @@ def _slots(
     errors: list[StoreError] = []
     for address in addresses:
         try:
-            with contextlib.closing(connect.open_sync(target.server(*address))) as client:
+            client = connect.open_sync(target.server(*address), SHARE)
+            with contextlib.closing(client):
                 told = client.execute_command("CLUSTER SLOTS")
         except (redis.RedisError, OSError) as error:
             silent.add(address)
@@ -319,6 +325,21 @@ def topology_of(target: Target) -> Topology:
     return _by_store.get(target.identity) or _by_store.setdefault(
         target.identity, Topology(target)
     )
+
+
+def primaries(target: Target) -> list[Target]:
+    """The servers that take writes now: one, or as many as a cluster has shards.
+
+    Raises:
+        StoreError: that is not to be found out.
+    """
+    topology = topology_of(target)
+    if target.peers is not None:
+        try:
+            topology.look().result(PATIENCE)
+        except TimeoutError as error:
+            raise translate(error, target) from None
+    return topology.nodes()
 
 
 @forking.in_child

@@ -9,9 +9,9 @@ from tests.servers import MissingFlavourError, absent
 from tests.topologies import Cluster, SentinelGroup
 
 
-@pytest.fixture(params=real.FLAVOURS)
+@pytest.fixture(params=real.FLAVOURS[:1])
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each server in turn."""
+    """The servers of most tests; a test may ask for others."""
     try:
         real.find_binary(request.param)
     except MissingFlavourError as error:

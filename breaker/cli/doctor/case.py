@@ -15,11 +15,12 @@ class Case:
 
     Args:
         fleet: the breakers.
-        client: redis-py's client, with the credentials of the URL.
+        client: redis-py's client of one server, or of the whole store, with the credentials of
+            the URL.
         store: runs scripts as workers do.
     """
 
-    def __init__(self, fleet: Fleet, client: redis.Redis, store: SyncStore) -> None:
+    def __init__(self, fleet: Fleet, client: Any, store: SyncStore) -> None:
         self.fleet = fleet
         self.target = fleet.target
         self.prefix = fleet.prefix

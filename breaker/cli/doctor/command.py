@@ -1,6 +1,6 @@
 """`breaker doctor`: check the store, and say what to do about each fault."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict
 
@@ -25,18 +25,18 @@ from breaker.cli.doctor.server import server
 from breaker.cli.exits import Exit
 from breaker.cli.options import command, json_option
 from breaker.cli.session import Session
-from breaker.errors import ConfigurationError, StoreRefused
+from breaker.errors import ConfigurationError, StoreError, StoreRefused
 from breaker.model import Transition
-from breaker.store.connect import open_sync
+from breaker.store.connect import open_cluster, open_sync
 from breaker.store.run_sync import SyncStore
+from breaker.store.target import Target
+from breaker.store.topology import primaries
 from breaker.store.verdicts import translate
 
-# All checks but that of the connection, without which none of them can be made.
+# All checks of a server but that of the connection, without which none of them can be made.
+SERVER_CHECKS: tuple[Look, ...] = (server, memory, connections, clock)
+# The checks of the whole store.
 CHECKS: tuple[Look, ...] = (
-    server,
-    memory,
-    connections,
-    clock,
     scripts,
     names,
     push,
@@ -109,14 +109,39 @@ def examine(session: Session) -> Iterator[Check]:
         yield Check("url", Level.FAIL, str(error), "set --url or BREAKER_URL")
         return
     yield Check("url", Level.OK, str(target))
-    with closing(open_sync(target)) as client, closing(SyncStore(target, _keep_quiet)) as store:
+    try:
+        nodes = primaries(target)
+    except StoreError as error:
+        advice = faults.order(error) or HINTS[isinstance(error, StoreRefused)]
+        yield Check("connection", Level.FAIL, faults.wrong(error), advice)
+        return
+    with closing(SyncStore(target, _keep_quiet)) as store:
+        for node in nodes:
+            failed = yield from examine_server(session, node, store)
+            if failed:
+                return
+        whole = open_cluster(target) if target.is_cluster else open_sync(nodes[0])
+        with closing(whole) as client:
+            case = Case(session.fleet, client, store)
+            for check in CHECKS:
+                yield from look(case, check)
+
+
+def examine_server(
+    session: Session, node: Target, store: SyncStore
+) -> Generator[Check, None, bool]:
+    """Run the checks of one server; returns whether there is no connection to it."""
+    with closing(open_sync(node)) as client:
         case = Case(session.fleet, client, store)
+        if node is not case.target:
+            yield Check("primary", Level.OK, str(node))
         connected = list(look(case, connection))
         yield from connected
         if any(check.level is Level.FAIL for check in connected):
-            return
-        for check in CHECKS:
+            return True
+        for check in SERVER_CHECKS:
             yield from look(case, check)
+    return False
 
 
 def look(case: Case, check: Look) -> Iterator[Check]:

@@ -19,7 +19,9 @@ def server(case: Case) -> Iterator[Check]:
         missed = "version, role and memory could not be checked"
         yield Check("info", Level.WARN, missed, f"ACL SETUSER {case.user} +info")
         return
-    for check in (version, mode, role, replicas, persistence):
+    yield version(case.info)
+    yield mode(case.info, is_cluster=case.target.is_cluster)
+    for check in (role, replicas, persistence):
         yield check(case.info)
 
 
@@ -33,14 +35,14 @@ def version(info: Info) -> Check:
     return Check("server", Level.FAIL, shown, "Redis 6.2 or newer, or Valkey, is needed")
 
 
-def mode(info: Info) -> Check:
-    """Whether the server is a single one."""
+def mode(info: Info, *, is_cluster: bool) -> Check:
+    """Whether the server is what the URL says it is."""
     found = str(info.get("server_mode") or info.get("redis_mode", "standalone"))
-    if found == "standalone":
-        return Check("mode", Level.OK, "a single server")
+    if found == ("cluster" if is_cluster else "standalone"):
+        return Check("mode", Level.OK, "in a cluster" if is_cluster else "a single server")
     advice = {
-        "cluster": "not supported yet: use a server with cluster mode off",
-        "sentinel": "this process only watches the store: use the URL of the primary",
+        "cluster": "its URL is redis+cluster://host:port",
+        "sentinel": "it only watches the store: the URL is redis+sentinel://host:port/PRIMARY/database",
     }
     return Check("mode", Level.FAIL, f"in {found} mode", advice.get(found, "not supported"))
 

@@ -36,7 +36,7 @@ def test_a_server_in_cluster_mode(doctor, new_server):
     server = new_server("--cluster-enabled", "yes", "--cluster-databases", "16")
     found = doctor(server.url)
     assert found["mode"]["level"] == "fail"
-    assert "not supported yet" in found["mode"]["advice"]
+    assert "redis+cluster://" in found["mode"]["advice"]
 
 
 def test_a_sentinel(doctor, tmp_path):
