@@ -159,7 +159,7 @@ def _code_of_login(error: Exception) -> str:
 
 
 def code_of(error: Exception) -> str:
-    """The code that a server put first; ERR if there is none."""
+    """The code that a server put first, else ERR."""
     for kind, code in _CODE_OF_CLASS.items():
         if isinstance(error, kind):
             return code

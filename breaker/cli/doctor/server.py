@@ -42,7 +42,7 @@ def mode(info: Info, *, is_cluster: bool) -> Check:
         return Check("mode", Level.OK, "in a cluster" if is_cluster else "a single server")
     advice = {
         "cluster": "its URL is redis+cluster://host:port",
-        "sentinel": "it only watches the store: the URL is redis+sentinel://host:port/PRIMARY/database",
+        "sentinel": "it only watches the primary: the URL is redis+sentinel://host:port/PRIMARY/database",
     }
     return Check("mode", Level.FAIL, f"in {found} mode", advice.get(found, "not supported"))
 
