@@ -90,6 +90,13 @@ def test_an_override_that_is_removed_is_named(run, make):
     assert answer["settings"] == {"threshold": None, "cooldown": None}
 
 
+def test_an_option_that_a_release_takes_back_is_named(run, make):
+    make("content", threshold=7, push=False).record_success()
+    make("content", push=False).record_success()
+    last = run("events", "content").stdout.splitlines()[-1]
+    assert last.endswith("declared by a worker threshold=5 (by worker-1:42)")
+
+
 def test_an_order_says_what_it_replaces(run, make):
     make("content").record_rate_limit_error()
     run("pause", "content", "--reason", "deploy", "--by", "ana")

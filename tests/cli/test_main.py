@@ -246,6 +246,29 @@ def test_bad_options_of_a_guest_are_one_line(run):
     assert bad.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("service", ["breaker", "breaker-serve", "breaker-http", "breaker-url"])
+def test_what_kubernetes_sets_beside_a_service_is_passed_over(
+    run, make, service, monkeypatch, url
+):
+    name = service.upper().replace("-", "_")
+    link = "tcp://10.96.0.12:8429"
+    for variable, value in {
+        "SERVICE_HOST": "10.96.0.12",
+        "SERVICE_PORT": "8429",
+        "SERVICE_PORT_HTTP": "8429",
+        "PORT": link,
+        "PORT_8429_TCP": link,
+        "PORT_8429_TCP_PROTO": "tcp",
+        "PORT_8429_TCP_PORT": "8429",
+        "PORT_8429_TCP_ADDR": "10.96.0.12",
+    }.items():
+        monkeypatch.setenv(f"{name}_{variable}", value)
+    make("content").record_rate_limit_error()
+    assert run("status", "content").exit_code == 0
+    context = group.COMMANDS["serve"].load("serve").make_context("serve", [])
+    assert (context.params["host"], context.params["port"]) == ("127.0.0.1", 8429)
+
+
 def test_names_are_completed(url, prefix, make):
     for name in ("content", "contact", "mail"):
         make(name).record_rate_limit_error()
