@@ -34,6 +34,8 @@ def classify(*, source: str | None, json: bool) -> None:
     FILE has a traceback, or what `curl -i` printed. MODULE:EXCEPTION is a class, as in
     openai:RateLimitError. TEXT is what an error says. Without any of them, or with -, standard
     input is read.
+
+    Example: curl -si https://api.example.com/ | breaker classify
     """
     verdict = explain(read(source))
     if json:

@@ -37,6 +37,8 @@ def events(session: Session, *, name: str | None, limit: int, follow: bool, json
     """Show what has happened, the latest last.
 
     With --json, prints one JSON object per line.
+
+    Example: breaker events content --follow
     """
     names = session.fleet.names() if name is None else [session.status(name).name]
     found = merged(event for one in names for event in session.events(one, limit))

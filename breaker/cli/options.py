@@ -51,6 +51,9 @@ prefix_option = click.option(
 name_argument = click.argument(
     "name", metavar="[NAME]", required=False, shell_complete=known_names
 )
+some_argument = click.argument(
+    "name", metavar="[NAME|PATTERN]", required=False, shell_complete=known_names
+)
 names_argument = click.argument(
     "names", metavar="NAME...", nargs=-1, shell_complete=known_names
 )

@@ -55,6 +55,11 @@ def aim(
     return found
 
 
+def is_pattern(session: Session, name: str) -> bool:
+    """Whether this is a pattern, and not the name of a breaker that looks like one."""
+    return bool(GLOB & set(name)) and not is_known(session.look(name))
+
+
 def _named(
     session: Session, names: Sequence[str], verb: str, new: bool | None
 ) -> tuple[list[Status], bool]:

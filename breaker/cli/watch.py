@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 from rich.console import Group
@@ -11,15 +12,21 @@ from rich.live import Live
 from rich.text import Text
 
 from breaker.cli import as_json, faults, show
-from breaker.cli.options import command, json_option
+from breaker.cli.options import command, json_option, some_argument
 from breaker.cli.pulse import Edition, Outages, beats, news
 from breaker.cli.session import Session
-from breaker.cli.table import in_order, overview
+from breaker.cli.table import in_order, overview, sort_option
 from breaker.errors import StoreUnavailable
 from breaker.model import Status
 
+# What `watch` chooses of the breakers, in order.
+Choose = Callable[[list[Status]], list[Status]]
+# Lines around the table: the head and a blank one above, the summary and the footer below.
+AROUND = 5
+
 
 @command("watch")
+@some_argument
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.1),
@@ -28,20 +35,27 @@ from breaker.model import Status
     help="Time between two looks at the store.",
     show_default=True,
 )
+@sort_option
 @json_option
-def watch(session: Session, *, interval: float, json: bool) -> None:
+def watch(
+    session: Session, *, name: str | None, interval: float, sort: str, json: bool
+) -> None:
     """Keep all breakers in view until Ctrl-C.
 
+    With a NAME or a PATTERN, only these. Of more than fit the terminal, the first by --sort.
     If the output is not a terminal, prints one line per change; with --json, the breaker's new
     state as JSON.
+
+    Example: breaker watch 'together:*' --sort errors
     """
+    choose = partial(in_order, sort=sort, pattern=name)
     with suppress(KeyboardInterrupt):
         if json:
-            print_changes(session, interval, lambda one: as_json.line(asdict(one)))
+            print_changes(session, interval, choose, lambda one: as_json.line(asdict(one)))
         elif show.screen().is_terminal:
-            keep_table(session, interval)
+            keep_table(session, interval, choose, name)
         else:
-            print_changes(session, interval, stamped)
+            print_changes(session, interval, choose, stamped)
 
 
 def stamped(status: Status) -> Text:
@@ -50,7 +64,7 @@ def stamped(status: Status) -> Text:
 
 
 def print_changes(
-    session: Session, interval: float, line: Callable[[Status], Text | str]
+    session: Session, interval: float, choose: Choose, line: Callable[[Status], Text | str]
 ) -> None:
     """Write each breaker once, then again whenever it has changed."""
     seen: dict[str, Edition | Status] = {}
@@ -60,11 +74,12 @@ def print_changes(
             show.note(outage)
         if isinstance(beat, StoreUnavailable):
             continue
-        show.lines(line(one) for one in beat if seen.get(one.name) != news(one))
-        seen = {one.name: news(one) for one in beat}
+        meant = choose(beat)
+        show.lines(line(one) for one in meant if seen.get(one.name) != news(one))
+        seen = {one.name: news(one) for one in meant}
 
 
-def keep_table(session: Session, interval: float) -> None:
+def keep_table(session: Session, interval: float, choose: Choose, pattern: str | None) -> None:
     """Redraw the table at each look; during an outage keep the last one, dimmed."""
     known: list[Text] = []
     console = show.screen()
@@ -74,7 +89,7 @@ def keep_table(session: Session, interval: float) -> None:
                 known = [Text(line.plain, "dim") for line in known]
                 footer = Text(f"{faults.wrong(beat)}; retrying", "yellow")
             else:
-                known = overview(session, in_order(beat))
+                known = overview(session, choose(beat), pattern, console.height - AROUND)
                 footer = Text("Press Ctrl-C to end.", "dim")
             live.update(Group(*_framed(session, known, footer)), refresh=True)
 

@@ -101,6 +101,8 @@ def demo(
     other clients use up the upstream's allowance for a while. At the end it
     prints what the upstream and the queues counted. Exit code 1: a job was
     lost, or the breaker did not trip.
+
+    Example: breaker demo --framework celery
     """
     wrong = list(option_problems({"recovery": recovery}))
     if wrong:

@@ -222,3 +222,47 @@ def test_one_that_cannot_be_read_hides_no_other(run, make, client, prefix):
         assert "content" in result.stdout
         assert "'poisoned' cannot be read: the store at " in result.stderr
         assert "run `breaker doctor`" in result.stderr
+
+
+@pytest.fixture
+def many(make):
+    """Ten with a common beginning, of which the last has the most errors, and one other."""
+    for number in range(10):
+        breaker = make(f"together:{number}", threshold=20, push=False)
+        for _ in range(number + 1):
+            breaker.record_rate_limit_error()
+    make("images").pause()
+
+
+@pytest.mark.usefixtures("many")
+def test_a_pattern_shows_those_that_match(run):
+    names = [one["name"] for one in json.loads(run("status", "t*[13]", "--json").stdout)]
+    assert names == ["together:1", "together:3"]
+    assert "0 of 10 paused" in run("status", "together:*").stdout
+    assert run("status", "together:*", "--check").exit_code == 0
+    assert run("status", "i*", "--check").exit_code == Exit.PAUSED
+    unknown = run("status", "mail*")
+    assert unknown.exit_code == Exit.UNKNOWN
+    assert "'mail*'" in unknown.stderr
+
+
+@pytest.mark.usefixtures("many")
+def test_a_name_that_looks_like_a_pattern_is_a_name(run, make):
+    make("t[1]").record_rate_limit_error()
+    assert json.loads(run("status", "t[1]", "--json").stdout)["name"] == "t[1]"
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [("state", "images"), ("name", "images"), ("errors", "together:9"), ("trips", "images")],
+)
+def test_what_comes_first_can_be_chosen(run, sort, first):
+    assert json.loads(run("status", "--sort", sort, "--json").stdout)[0]["name"] == first
+
+
+def test_the_longest_paused_come_first(run, make):
+    make("a").pause()
+    make("b").record_rate_limit_error()
+    found = json.loads(run("status", "--sort", "paused", "--json").stdout)
+    assert [one["name"] for one in found] == ["a", "b"]

@@ -99,6 +99,28 @@ def test_a_terminal_gets_a_table_that_is_drawn_anew(url, prefix, make):
         seen("\x1b[?25h")  # the cursor is back
 
 
+def test_of_many_breakers_those_that_fit_are_shown_and_the_rest_is_counted(url, prefix, make):
+    for number in range(60):
+        make(f"together:{number:02}", push=False).record_success()
+    make("together:42", push=False).record_rate_limit_error()
+    make("other", push=False).record_success()
+    store = ("--url", url, "--prefix", prefix)
+    with terminal(*store, "watch", "together:*", "--sort", "errors") as (seen, process):
+        seen("together:42", "together:00", "... and 37 more", "0 of 60 paused", "Press Ctrl-C")
+        process.send_signal(signal.SIGINT)
+
+
+def test_only_the_breakers_that_are_meant_are_watched(start, make):
+    make("images").record_rate_limit_error()
+    make("content").record_rate_limit_error()
+    running = start("watch", "c*", "--interval", "0.1")
+    assert "content" in running.line()
+    make("images").pause()
+    make("content").pause()
+    assert "content  forced-open" in running.line()
+    assert running.interrupt() == 0
+
+
 @contextlib.contextmanager
 def terminal(*words):
     """The command on a terminal: a way to wait for what it shows, and its process."""
