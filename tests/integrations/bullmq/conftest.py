@@ -82,17 +82,17 @@ class Setting:
         self, count: int = 2, program: str = "worker.mjs", **environment: str
     ) -> list[Process]:
         command = ["node", str(self.node / program)]
-        return [self._start(command, **environment) for _ in range(count)]
+        return [self.start(command, **environment) for _ in range(count)]
 
     def bridge(self, *words: str, **environment: str) -> Process:
         command = [sys.executable, "-m", "breaker", "bridge", "bullmq", "content"]
-        return self._start([*command, "--broker", self.broker.url, *words], **environment)
+        return self.start([*command, "--broker", self.broker.url, *words], **environment)
 
     def dying_bridge(self, program: str, *words: str) -> Process:
         command = [sys.executable, "-c", program, *words, "bridge", "bullmq", "content"]
-        return self._start([*command, "--broker", self.broker.url])
+        return self.start([*command, "--broker", self.broker.url])
 
-    def _start(self, command: list[str], **environment: str) -> Process:
+    def start(self, command: list[str], **environment: str) -> Process:
         process = Process(command, self.environment | environment)
         self.processes.append(process)
         return process
