@@ -22,6 +22,6 @@ RUN ["python", "-c", "from breaker.protocol.scripts import script, script_names;
 EXPOSE 8429
 # Not with urlopen, which would send the request to the proxy of HTTP_PROXY.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['BREAKER_SERVE_PORT']), timeout=2); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client, os, sys; p = os.environ['BREAKER_SERVE_PORT']; c = http.client.HTTPConnection('127.0.0.1', int(p) if p.isdigit() else 8429, timeout=2); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["breaker"]
 CMD ["serve", "--host", "0.0.0.0"]
