@@ -18,6 +18,7 @@ from tests.integrations.upstream import Upstream
 from tests.servers import Server, absent
 
 NODE = Path(__file__).parent / "node"
+EXAMPLE = ROOT / "examples" / "bullmq-node"
 INSTALLED = ROOT / "build" / "bullmq-node"
 
 
@@ -37,8 +38,8 @@ def node() -> Path:
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             subprocess.run(command, cwd=INSTALLED, check=True, timeout=120, capture_output=True)
             stamp.write_text(wanted)
-        for source in (*NODE.glob("*.mjs"), *(ROOT / "examples/bullmq-node").glob("*.mjs")):
-            shutil.copy(source, INSTALLED)
+        shutil.copy(NODE / "worker.mjs", INSTALLED)
+        shutil.copytree(EXAMPLE, INSTALLED / "example", dirs_exist_ok=True)
     return INSTALLED
 
 
