@@ -115,6 +115,14 @@ class Access:
                 kind="no-token-set",
             )
 
+    def is_known(self, request: Request, shown: str) -> bool:
+        """Whether it is one of the tokens; for the page's login.
+
+        Raises:
+            Problem: 429 after too many wrong ones.
+        """
+        return self._is_one_of(request, shown, self._all())
+
     def _all(self) -> tuple[str, ...]:
         return tuple(filter(None, (self.tokens.change, self.tokens.read)))
 
@@ -190,8 +198,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _shown(credentials: Credentials) -> str:
-    return credentials.credentials if credentials else ""
+def _shown(request: Request, credentials: Credentials) -> str:
+    if credentials:
+        return credentials.credentials
+    # A browser sends the cookie by itself, so it may look; changing takes a form of the page.
+    is_look = request.method == "GET"
+    token: str = request.app.state.sessions.token_of(request) if is_look else ""
+    return token
 
 
 Shown = Annotated[str, Depends(_shown)]

@@ -15,7 +15,9 @@ from breaker.service.board import Board
 from breaker.service.doors import Doors
 from breaker.service.feed import Feed
 from breaker.service.head import HeadLikeGet
-from breaker.service.routes import breakers, events, health, metrics
+from breaker.service.overview import Overview
+from breaker.service.routes import breakers, events, health, metrics, page
+from breaker.service.session import Sessions
 
 ABOUT = """Circuit breakers of queues: what is paused, why, until when; reports and orders."""
 
@@ -61,12 +63,14 @@ def create_app(
     app.state.registry = CollectorRegistry()
     app.state.registry.register(collector)
     app.state.access = Access(tokens or Tokens())
+    app.state.sessions = Sessions(tokens or Tokens())
+    app.state.overview = Overview(collector.fleet)
     app.state.board = board
     app.state.feed = feed
     problems.install(app)
     app.add_middleware(GZipMiddleware)
     app.add_middleware(HeadLikeGet)
     app.add_middleware(Doors)
-    for module in (health, metrics, breakers, events):
+    for module in (health, metrics, breakers, events, page):
         app.include_router(module.router)
     return app
