@@ -237,6 +237,7 @@ TEXT_STATUS = _any(
     r"\b(\d{3}) HTTP response\b",
     r"^\((\d{3})\)",
     r"^(\d{3})[,:]",
+    r"\b(\d{3}) status code \(no body\)",
 )
 # A code in a text: in a dict or in JSON as it was printed, or in parentheses (AWS).
 TEXT_CODE = re.compile(

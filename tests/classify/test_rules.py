@@ -269,6 +269,7 @@ def test_a_group_has_its_gravest_kind_and_its_longest_wait():
         "(SlowDown) Please reduce your request rate",
         "An error occurred (ThrottlingException) when calling the Converse operation: no",
         *("openai.RateLimitError: x", "raised RateLimitError>", "Client error '429 x' for url"),
+        *("429 status code (no body)", "RateLimitError: 429 status code (no body)"),
     ],
 )
 def test_a_text_that_says_so(text):
@@ -301,6 +302,7 @@ def test_a_text_of_an_overload_or_a_quota():
     assert kind(RuntimeError("Error code: 529 - {'type': 'overloaded_error'}")) == "overload"
     assert kind(RuntimeError("Error code: 429 - {'code': 'insufficient_quota'}")) == "quota"
     assert kind(RuntimeError("litellm: insufficient_quota")) == "quota"
+    assert kind(RuntimeError("503 status code (no body)")) == "overload"
 
 
 def test_a_builtin_error_needs_an_explicit_429():
