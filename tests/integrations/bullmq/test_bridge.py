@@ -1,12 +1,14 @@
 """The bridge in front of stock Node workers: how it stops, paces and resumes their queue."""
 
 import time
+import urllib.request
 from functools import partial
 
 import pytest
 
 from breaker import State
 from tests.integrations.contract.conftest import note, wait_for
+from tests.topologies import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -15,6 +17,7 @@ PAUSE = 3.0
 # Calls per second that the upstream allows after the pause.
 ALLOWED = 20.0
 JOBS = 100
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def answered(upstream, queue="content"):
@@ -323,3 +326,12 @@ def test_a_bridge_ends_by_signal_and_refuses_what_is_wrong(setting, store):
     wait_for(lambda: not setting.broker.client().exists("bull:content:breaker:lease"))
     assert setting.bridge("images=").popen.wait(30) == 2
     assert setting.bridge("--broker", "http://broker").popen.wait(30) == 2
+
+
+def test_the_lag_is_a_metric(setting):
+    port = free_port()
+    setting.bridge("--metrics", str(port))
+    wait_for(lambda: leads(setting))
+    with OPENER.open(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert 'breaker_bridge_lag_seconds{queue="content"} ' in text
