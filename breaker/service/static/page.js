@@ -68,8 +68,13 @@
   countDown();
   setInterval(countDown, 1000);
   if (document.getElementById("q")) {
-    document.getElementById("q").addEventListener("input", filter);
-    document.getElementById("state").addEventListener("change", filter);
+    // The rows that the server left out for an earlier filter may be wanted now.
+    const refine = () => {
+      filter();
+      if (location.search) { history.replaceState(null, "", "/"); renew(); }
+    };
+    document.getElementById("q").addEventListener("input", refine);
+    document.getElementById("state").addEventListener("change", refine);
   }
   const isList = location.pathname === "/";
   if (!live && !isList) return;
