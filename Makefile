@@ -57,7 +57,7 @@ test-all: $(DEV) ## run the slow tests too
 
 test-integrations: $(DEV) ## run fleets of each framework's workers, and fuzz the API (7 minutes)
 	@rm -f build/integrations.jsonl
-	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/integrations tests/service $(ARGS)
+	@$(BIN)/python -m pytest -m integration --numprocesses=2 tests/alerts tests/cli tests/integrations tests/service $(ARGS)
 
 test-arq: $(ARQ) ## run fleets of arq's workers (1 minute)
 	@$(ARQ_ENV)/bin/python -m pytest --numprocesses=2 -k arq \

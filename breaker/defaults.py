@@ -1,9 +1,10 @@
 """One breaker per queue name for the module-level functions, made from one configuration."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, Unpack
 
+from breaker.alerts import chosen
 from breaker.config import Given, configured
 from breaker.errors import ConfigurationError
 from breaker.store.fallback import Policy
@@ -22,11 +23,13 @@ def configure(
     worker: str | None = None,
     push: bool = True,
     on_store_failure: Policy = "local",
+    alerts: Sequence[Any] | None = None,
     **options: Unpack[Given],
 ) -> None:
     """Say what the module-level functions, here and in `breaker.aio`, make their breakers from.
 
-    What is not given comes from the environment (`BREAKER_URL`, `BREAKER_THRESHOLD`, ...).
+    `alerts` names the channels of this process, by their names or as objects of one's own: see
+    `breaker.alerts.channel.Channel`. What is not given comes from the environment (`BREAKER_URL`, `BREAKER_THRESHOLD`, ...).
 
     Raises:
         ConfigurationError: naming everything that is wrong.
@@ -41,6 +44,7 @@ def configure(
     }
     try:
         configured("any", **given, options=options)
+        chosen.choose(alerts)
     except ConfigurationError as error:
         problems = error.problems
         del error, given, url, redis  # tools that show local variables would show the password

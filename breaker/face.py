@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 
 from breaker import forking, identity, running
+from breaker.alerts import check as check_alerts
 from breaker.alerts import tell
 from breaker.classify import Kind, RateLimit, RuleOptions, refusal
 from breaker.config import Given, configured
@@ -97,6 +98,9 @@ class Face(Generic[S]):
             problems = error.problems
             del error, url, redis  # tools that show local variables would show the password
             raise ConfigurationError(problems) from None
+        if declare and (wrong := check_alerts()):
+            del url, redis  # as above
+            raise ConfigurationError(wrong)
         self.name = name
         self.rules = config.rules
         self.identity: Hashable = (config.keys, config.target)
@@ -113,7 +117,9 @@ class Face(Generic[S]):
         )
         self._asker.declares = declare
         self._watch = (
-            Watch(config.target, config.channel, self._asker.read, self._asker.probe)
+            Watch(
+                config.target, config.channel, config.keys, self._asker.read, self._asker.probe
+            )
             if push
             else None
         )

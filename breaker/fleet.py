@@ -11,6 +11,7 @@ from breaker.errors import ConfigurationError, StoreError, StoreUnavailable
 from breaker.model import Status, Transition
 from breaker.protocol.asking import Asker, registered, unlisted
 from breaker.protocol.keys import Keys, find_prefix, registry
+from breaker.protocol.outbox import waiting
 from breaker.settings import Settings, name_problems
 from breaker.store.run_many import BatchStore
 from breaker.store.target import find_target, this_worker
@@ -133,6 +134,15 @@ class Fleet:
         for found in self._store.run_all(plans):
             if not isinstance(found, StoreError):
                 yield from found
+
+    def alerts_under_way(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """By breaker and channel, how many alerts were taken and not acknowledged yet.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        for name in self.names():
+            yield name, self._store.run(waiting(Keys(self.prefix, name)))
 
     def probe(self) -> None:
         """See whether the store can be read, runs the scripts and takes writes.

@@ -1,7 +1,8 @@
 """The values that cross modules: Status, Transition, Grant. All times in seconds or UTC."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -190,6 +191,23 @@ class Transition:
     version: int = 0
     id: str = ""
     is_local: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """The fields as JSON has them, so that any formatter of logs can write them."""
+        fields: dict[str, Any] = _plain(asdict(self))
+        return fields
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)

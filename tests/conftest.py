@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from breaker import jitter
+from breaker.alerts import outbox
 from tests import servers as real
 from tests.servers import MissingFlavourError, NotOursError, Pool, Server, absent
 
@@ -108,6 +109,16 @@ def new_server() -> Iterator[Callable[..., Server]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_alerts_left() -> Iterator[None]:
+    """What this test left untold stays so: its server may be gone, and other tests read the log."""
+    yield
+    for courier in tuple(outbox._couriers.values()):
+        courier._due.clear()
+    outbox._couriers.clear()
+    outbox._is_silent = False
 
 
 @pytest.fixture

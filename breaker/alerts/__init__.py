@@ -1,49 +1,47 @@
-"""Alerts: a log line for each transition, and one Sentry warning for each trip."""
+"""Alerts: a log line for each transition, and what the channels are to be told of it."""
 
-import math
-import threading
-from time import monotonic
+import logging
+from collections.abc import Sequence
+from typing import Any
 
-from breaker import forking
 from breaker.alerts import log, sentry
-from breaker.model import Transition
+from breaker.protocol.requests import Tell
+from breaker.store.target import Target
 
-__all__ = ["tell"]
+__all__ = ["check", "tell"]
 
-# Seconds within which all breakers of one name in this process notice that the state was lost: by a
-# heartbeat within a second, or by a reading of the whole state, which comes every 15 to 30 s.
-SAME_LOSS = 30.0
-
-_losses: dict[str, float] = {}
-_lock = threading.Lock()
+_LOGGER = logging.getLogger("breaker")
 
 
-def tell(transitions: tuple[Transition, ...]) -> None:
-    """Log each transition; alert on a trip. Called once per transition in the whole fleet.
+def tell(told: Tell, target: Target) -> None:
+    """Log what this process has changed, and see that the fleet's channels are told of it.
 
-    A trip of a worker's local breaker, while the store is down, is logged but not alerted: all
-    workers have one.
+    A trip of a worker's local breaker, while the store is down, is only logged: all workers have
+    one. Never raises: an alert must not break a job.
     """
-    for transition in transitions:
-        if transition.event == "state-lost" and _is_told(transition.name):
-            continue
-        if transition.event == "tripped" and not transition.is_local:
-            with sentry.no_second_event():
-                log.write(transition)
-            sentry.warn(transition)
-        else:
-            log.write(transition)
+    try:
+        _tell(told, target)
+    except Exception:
+        _LOGGER.exception("%s: telling of a transition failed", told.keys.name)
 
 
-def _is_told(name: str) -> bool:
-    """Whether another breaker of that name has just told of the same loss."""
-    now = monotonic()
-    with _lock:
-        before, _losses[name] = _losses.get(name, -math.inf), now
-    return now - before < SAME_LOSS
+def _tell(told: Tell, target: Target) -> None:
+    from breaker.alerts import outbox  # noqa: PLC0415 - not before the first transition
+
+    is_local = False
+    for transition in told.transitions:
+        is_local = is_local or transition.is_local
+        with sentry.no_second_event(transition):
+            is_written = log.write(transition)
+        if is_written and transition.event == "state-lost":
+            outbox.note_loss(target, told.keys, transition)
+    if not is_local:
+        is_own = bool(told.transitions)
+        outbox.look(target, told.keys, is_own=is_own, listeners=told.listeners)
 
 
-@forking.in_child
-def _after_fork() -> None:
-    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
-    _lock = threading.Lock()
+def check(alerts: Sequence[Any] | None = None) -> list[str]:
+    """What is wrong with the channels given, or with those that the environment names."""
+    from breaker.alerts import chosen  # noqa: PLC0415 - most workers name none
+
+    return [*chosen.problems_of(alerts)]

@@ -53,6 +53,11 @@ COMMANDS: Mapping[str, Place] = {
         "classify",
         "Say what an error or a response would be taken for, and why.",
     ),
+    "alerts": Place(
+        "breaker.cli.alerts",
+        "alerts",
+        "Send a test alert through each channel; show what is under way.",
+    ),
     "pause": Place(
         "breaker.cli.steer",
         "pause",

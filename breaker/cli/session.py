@@ -34,8 +34,10 @@ class Session:
         """All breakers of the store and prefix. Connects on first use."""
         if self._fleet is None:
             with _hidden("opentelemetry"):
+                from breaker.alerts import outbox  # noqa: PLC0415 - see above
                 from breaker.fleet import Fleet  # noqa: PLC0415 - see above
 
+            outbox.leave_to_others()  # a command is no worker
             self._fleet = Fleet(url=self.url, prefix=self.prefix)
             self._opened.callback(self._fleet.close)
         return self._fleet
@@ -45,7 +47,10 @@ class Session:
 
         It asks the store each time, and raises if the store does not answer.
         """
+        from breaker.alerts import outbox  # noqa: PLC0415 - see above
         from breaker.sync import Breaker  # noqa: PLC0415 - see above
+
+        outbox.leave_to_others()
 
         return Breaker(
             name, url=self.url, prefix=self.prefix, push=False, on_store_failure="raise"

@@ -120,7 +120,8 @@ class Asker:
         is_local = "is_local" in reply
         if "transitions" in reply:
             steps = (wire.transition(self.keys.name, step) for step in reply["transitions"])
-            yield Tell(tuple(replace(step, is_local=is_local) for step in steps))
+            told = tuple(replace(step, is_local=is_local) for step in steps)
+            yield Tell(told, self.keys)
 
     def history_after(self, mark: str) -> Generator[Request, Any, list[Transition]]:
         """Read the history after an entry's id, the oldest entry first."""
@@ -181,6 +182,8 @@ class Asker:
         if "is_local" not in reply and "version" in reply:
             newest, self.last_reply, self.replied_at = self.last_reply, reply, self.clock()
             yield from self._tell_loss(reply, registered_for, (known, newest))
+            if "transitions" not in reply and is_news(known, reply):
+                yield Tell((), self.keys, int(reply.get("listeners", 0)))
         return reply
 
     def _tell_loss(
@@ -199,9 +202,10 @@ class Asker:
         is_another = reply.get("incarnation") != registered_for
         if registered_for and is_another and registered_for == self._registered_for:
             self._registered_for = ""
-            yield Tell((wire.state_lost(self.keys.name, registered_for, reply),))
+            yield Tell((wire.state_lost(self.keys.name, registered_for, reply),), self.keys)
         elif all(_is_ahead(one, reply) for one in known):
-            yield Tell((wire.state_rewound(self.keys.name, known[0]["version"], reply),))
+            rewound = wire.state_rewound(self.keys.name, known[0]["version"], reply)
+            yield Tell((rewound,), self.keys)
 
     def status_of(self, reply: Snapshot) -> Status:
         """A Status from a whole view."""
@@ -215,6 +219,15 @@ class Asker:
 def _is_ahead(known: Reply, reply: Reply) -> bool:
     is_same = known.get("incarnation") == reply.get("incarnation")
     return is_same and known.get("version", 0) > reply["version"]
+
+
+def is_news(known: Reply, reply: Reply) -> bool:
+    """Whether a trip, or the end of one, stands in the history since the last reply."""
+    now, before = (
+        (one.get("incarnation"), one.get("epoch", 0), one.get("state"))
+        for one in (reply, known)
+    )
+    return now != before and reply.get("epoch", 0) > 0
 
 
 def new_token() -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from breaker.model import Grant, Transition
+from breaker.protocol.keys import Keys
 from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Reply
 from breaker.protocol.scripts import Script
@@ -91,9 +92,17 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Log and alert what this call has changed."""
+    """Log and alert what this call has changed, or what another worker's call has: then it is empty.
+
+    Attributes:
+        transitions: what it has changed, or found.
+        keys: those of the breaker.
+        listeners: how many processes have heard of it, if by push; 0: this one alone.
+    """
 
     transitions: tuple[Transition, ...]
+    keys: Keys
+    listeners: int = 0
 
 
 Request = Ask | Send | Sleep | Tell

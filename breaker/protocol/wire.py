@@ -206,12 +206,12 @@ def _lost(name: str, reason: str, reply: Reply) -> Transition:
 
 def events(name: str, entries: Iterable[tuple[Any, Mapping[Any, Any]]]) -> list[Transition]:
     """The entries of XREVRANGE, the oldest first."""
-    found = (_event(name, fields, text(entry)) for entry, fields in entries)
+    found = (entry(name, fields, text(entry_id)) for entry_id, fields in entries)
     return [event for event in found if event is not None][::-1]
 
 
-def _event(name: str, fields: Mapping[Any, Any], event_id: str) -> Transition | None:
-    """One entry; None for an entry that no script wrote."""
+def entry(name: str, fields: Mapping[Any, Any], event_id: str) -> Transition | None:
+    """One entry of the history; None for an entry that no script wrote."""
     try:
         plain = {text(key): text(value) for key, value in fields.items()}
         return transition(name, plain, event_id)

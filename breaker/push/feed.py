@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from breaker.errors import StoreError
-from breaker.model import Transition
+from breaker.protocol.keys import Keys
 from breaker.protocol.replies import Snapshot
 from breaker.protocol.requests import Ask, Request, Tell
 from breaker.push.view import View
@@ -25,6 +25,7 @@ class Feed:
 
     Attributes:
         channel: where the changes of the breaker are published.
+        keys: those of the breaker.
         view: what is known of it.
         read: the plan that reads the whole state.
         probe: the plan that writes something harmless.
@@ -38,6 +39,7 @@ class Feed:
     """
 
     channel: str
+    keys: Keys
     view: View
     read: Read
     probe: Callable[[], Plan]
@@ -58,7 +60,7 @@ class Reading:
         tell: gets the transitions that it has made or found.
     """
 
-    def __init__(self, feed: Feed, tell: Callable[[tuple[Transition, ...]], None]) -> None:
+    def __init__(self, feed: Feed, tell: Callable[[Tell], None]) -> None:
         self.feed = feed
         self.sent_at = time.monotonic()
         self._tell = tell
@@ -87,7 +89,7 @@ class Reading:
             request = self._plan.send(answer)
             while True:
                 assert isinstance(request, Tell)  # noqa: S101 - what Read promises
-                self._tell(request.transitions)
+                self._tell(request)
                 request = next(self._plan)
         except StopIteration as done:
             reply: Snapshot = done.value

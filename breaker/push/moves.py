@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from breaker import forking
+from breaker.protocol.keys import Keys
 from breaker.push.feed import Plan, Read
 from breaker.push.pump import Pump, pump_for, pumps_for
 from breaker.push.view import View
@@ -25,8 +26,10 @@ _lock = threading.RLock()
 def follow(
     target: Target,
     channel: str,
+    keys: Keys,
     read: Read,
     probe: Callable[[], Plan],
+    *,
     call: Callable[[Pump], None],
 ) -> View:
     """Have a view fed; `call` is called with the pump that does it, now and if it is another one."""
@@ -39,7 +42,7 @@ def follow(
                 topology.on_move.append(doubt)
             known = pumps_for(topology.target)
             pump = next((one for one in known if one.has(channel)), pump)
-        return pump.add(channel, read, probe, call)
+        return pump.add(channel, keys, read, probe, call)
 
 
 def leave(pump: Pump, channel: str, call: Callable[[Pump], None]) -> None:

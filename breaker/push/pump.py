@@ -16,7 +16,8 @@ from breaker import forking
 from breaker.alerts import tell
 from breaker.errors import StoreError, StoreRefused, StoreUnavailable
 from breaker.jitter import uniform
-from breaker.model import Transition
+from breaker.protocol.keys import Keys
+from breaker.protocol.requests import Tell
 from breaker.push.delivery import Delivery
 from breaker.push.feed import Feed, Plan, Read
 from breaker.push.reader import HEARTBEAT, Ears, Reader
@@ -83,6 +84,7 @@ class Pump:
     def add(
         self,
         channel: str,
+        keys: Keys,
         read: Read,
         probe: Callable[[], Plan],
         follow: Callable[["Pump"], None],
@@ -91,13 +93,14 @@ class Pump:
 
         Args:
             channel: where its changes are published.
+            keys: those of the breaker.
             read: the plan that reads the whole state.
             probe: the plan that writes something harmless.
             follow: is called with the pump that feeds it, now and whenever that is another one.
         """
         with self._lock:
             if channel not in self._feeds:
-                self._feeds[channel] = feed = Feed(channel, View(), read, probe)
+                self._feeds[channel] = feed = Feed(channel, keys, View(), read, probe)
                 self._changes.append(feed)
             feed = self._feeds[channel]
             feed.users += 1
@@ -252,7 +255,7 @@ class Pump:
         feed = next(iter(tuple(self._feeds.values())), None)
         if feed is None:
             return
-        store = SyncStore(self.shard.store, self._tell, outage_of, key=feed.channel)
+        store = SyncStore(self.shard.store, tell, outage_of, key=feed.channel)
         with contextlib.closing(store), contextlib.suppress(StoreError):
             store.run(feed.probe())
 
@@ -275,8 +278,8 @@ class Pump:
             self._is_refusal_said = True
             self._warn("push does not work, so the store is asked for each job: %s", refusal)
 
-    def _tell(self, transitions: tuple[Transition, ...]) -> None:
-        self._telling.put(partial(tell, transitions))
+    def _tell(self, told: Tell) -> None:
+        self._telling.put(partial(tell, told, self.shard.store))
 
     def _warn(self, text: str, *args: object) -> None:
         self._telling.put(partial(_LOGGER.warning, text, *args))

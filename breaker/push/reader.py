@@ -16,7 +16,8 @@ from itertools import islice
 from typing import Any
 
 from breaker.errors import StoreError, StoreUnavailable
-from breaker.model import Transition
+from breaker.protocol.asking import is_news
+from breaker.protocol.requests import Tell
 from breaker.push.feed import Feed, Reading
 from breaker.push.view import PROOF_EVERY, View
 from breaker.store.link import Link
@@ -39,14 +40,14 @@ class Ears:
         is_alive: gets the moment at which an answered heartbeat was sent, in monotonic seconds.
         is_down: gets what the store says if it does not carry commands out for now, and when it
             was asked.
-        tell: gets transitions.
+        tell: gets transitions, and that there are some.
         warn: gets a text for the log, and its arguments.
         tick: is called now and then.
     """
 
     is_alive: Callable[[float], None]
     is_down: Callable[[StoreUnavailable, float], None]
-    tell: Callable[[tuple[Transition, ...]], None]
+    tell: Callable[[Tell], None]
     warn: Callable[..., None]
     tick: Callable[[], None]
 
@@ -159,10 +160,13 @@ class Reader:
         if got[0] == b"subscribe":
             self._to_read[feed] = None
         elif got[0] == b"message":
+            before = feed.view.last
             try:
                 needs_proof = feed.view.hear(json.loads(got[2]), time.monotonic())
             except (ValueError, KeyError, TypeError, AttributeError):
                 return  # published by hand, not by a script
+            if is_news(before, feed.view.last):
+                self._ears.tell(Tell((), feed.keys, feed.view.last["listeners"]))
             if needs_proof:
                 self._to_read[feed] = None
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from breaker.model import Grant, Status
+from breaker.protocol.keys import Keys
 from breaker.protocol.meter import Meter
 from breaker.protocol.replies import Reply, Snapshot
 from breaker.push.delivery import Delivery
@@ -26,6 +27,7 @@ class Watch:
         self,
         target: Target,
         channel: str,
+        keys: Keys,
         read: Callable[[], Plan],
         probe: Callable[[], Plan],
     ) -> None:
@@ -33,7 +35,7 @@ class Watch:
         self._is_closed = False
         self._is_introduced = False
         self._pump: Pump
-        self._view: View = follow(target, channel, read, probe, self._follow)
+        self._view: View = follow(target, channel, keys, read, probe, call=self._follow)
         self.meter: Meter = self._view.meter
 
     def known(self) -> Reply | None:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
+from breaker.alerts import chosen
 from breaker.metrics import Collector
 from breaker.service import problems
 from breaker.service.access import Access, Tokens
@@ -18,6 +19,7 @@ from breaker.service.head import HeadLikeGet
 from breaker.service.overview import Overview
 from breaker.service.routes import breakers, events, health, metrics, page
 from breaker.service.session import Sessions
+from breaker.service.sweep import Sweep
 
 ABOUT = """Circuit breakers of queues: what is paused, why, until when; reports and orders."""
 
@@ -40,12 +42,16 @@ def create_app(
     Raises:
         ConfigurationError: with every problem.
     """
+    chosen.serve()
     collector = Collector(url, redis=redis, prefix=prefix)
+    sweep = Sweep(collector.fleet)
     board, feed = Board(collector.fleet), Feed(collector.fleet)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweep.start()
         yield
+        sweep.stop()
         feed.end()
         await board.close()
         collector.close()

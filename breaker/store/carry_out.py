@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import redis
 
 from breaker.errors import BreakerStopped, StoreError, StoreRefused, StoreUnavailable
-from breaker.model import Transition
 from breaker.protocol.requests import Ask, Request, Send, Sleep, Tell
 from breaker.store.command import Command
 from breaker.store.debts import Debts, debts_to
@@ -65,7 +64,7 @@ class Store:
     def __init__(
         self,
         target: Target,
-        tell: Callable[[tuple[Transition, ...]], None],
+        tell: Callable[[Tell, Target], None],
         outage_of: Callable[[Shard], Outage] | None = None,
         fallback: Fallback | None = None,
         hand_in: Callable[[], Generator[Request, Any, Any]] | None = None,

@@ -68,8 +68,12 @@ class AsyncStore(Store):
                     await asyncio.wrap_future(found)
             case Sleep():
                 await self._sleep(step)
-            case Tell(transitions):
-                await self.call_blocking(lambda: self._tell(transitions))
+            case Tell(transitions) if not transitions:
+                self._tell(
+                    step, self.target
+                )  # does not block; a task cancelled here loses its reply
+            case Tell():
+                await self.call_blocking(lambda: self._tell(step, self.target))
         return None
 
     async def _lent(self, node: Target) -> LoopPool:

@@ -61,8 +61,8 @@ class SyncStore(Store):
                 found.result(seconds)
             case Sleep():
                 self._sleep(step)
-            case Tell(transitions):
-                self._tell(transitions)
+            case Tell():
+                self._tell(step, self.target)
         return None
 
     def _sleep(self, sleep: Sleep) -> None:

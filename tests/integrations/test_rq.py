@@ -24,6 +24,8 @@ from breaker.integrations.rq import Reader, dequeue, gated, install, perform_gua
 from tests.contract.waiting import eventually
 from tests.integrations import rq_jobs
 
+pytestmark = pytest.mark.integration
+
 LONG = 600.0
 NAMES = ("other", "content")
 GATE = Gate(["content"], line="{}")

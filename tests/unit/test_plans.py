@@ -7,7 +7,7 @@ import pytest
 from breaker.protocol.asking import Asker
 from breaker.protocol.keys import Keys
 from breaker.protocol.plans import Plans
-from breaker.protocol.requests import Ask, Send, Sleep
+from breaker.protocol.requests import Ask, Send, Sleep, Tell
 from breaker.settings import Settings
 
 SLOT = {
@@ -42,7 +42,7 @@ def slept(timeout):
     settings = Settings.resolve({}, {})
     asker = Asker(Keys("breaker", "q"), "c", "w", settings, clock=clock)
     plan = Plans(asker, random=lambda: 0.0).acquire(timeout)
-    answers = {Ask: json.dumps(SLOT), Send: 1, Sleep: None}
+    answers = {Ask: json.dumps(SLOT), Send: 1, Sleep: None, Tell: None}
     request = next(plan)
     while request is not None:
         if isinstance(request, Sleep):

@@ -26,7 +26,7 @@ from breaker.cli.exits import Exit
 from breaker.cli.options import command, json_option
 from breaker.cli.session import Session
 from breaker.errors import ConfigurationError, StoreError, StoreRefused
-from breaker.model import Transition
+from breaker.protocol.requests import Tell
 from breaker.store.connect import open_cluster, open_sync
 from breaker.store.run_sync import SyncStore
 from breaker.store.target import Target
@@ -158,5 +158,5 @@ def look(case: Case, check: Look) -> Iterator[Check]:
         yield Check(check.__name__, Level.FAIL, found, advice)
 
 
-def _keep_quiet(_transitions: tuple[Transition, ...]) -> None:
+def _keep_quiet(_told: Tell, _target: Target) -> None:
     """Send no alert, because the trip is only a rehearsal."""

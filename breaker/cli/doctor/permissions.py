@@ -19,6 +19,8 @@ PLAIN = [
     "SREM",
     "SUBSCRIBE",
     "UNSUBSCRIBE",
+    "XACK",
+    "XINFO",
     "XRANGE",
     "XREVRANGE",
 ]
@@ -30,19 +32,26 @@ OPTIONAL = {
     "PUBLISH": "push",
     "SUBSCRIBE": "push",
     "UNSUBSCRIBE": "push",
+    "XACK": "alerts",
     "XADD": "history",
+    "XCLAIM": "alerts",
+    "XGROUP": "alerts",
+    "XINFO": "alerts",
+    "XPENDING": "alerts",
     "XRANGE": "history",
+    "XREADGROUP": "alerts",
     "XREVRANGE": "history",
 }
 # What happens without them.
 WITHOUT = {
     "push": "only push needs it, without it workers ask the store for each job",
+    "alerts": "only alerts need it, without it a trip is logged by the process that reported it alone",
     "history": "only the history needs it, without it `breaker events` lacks entries",
 }
 
 _CALL = re.compile(r"redis\.p?call\('(\w+)'")
 _LINE = re.compile(r"user_script:\s*(\d+)")
-_NAMED = re.compile(r"permissions to run the '(\w+)'")
+_NAMED = re.compile(r"permissions to run the '(\w+)(?:\|\w+)?'")
 _COMMAND = re.compile(r"permissions to run|can't run this command")
 _KEY = re.compile(r"\baccess\b.*\bkeys?\b")
 _CHANNEL = re.compile(r"\b(access|publish)\b.*\bchannels?\b")

@@ -8,13 +8,14 @@ import time
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from breaker.cli import faults
 from breaker.cli.doctor.permissions import OPTIONAL, refused_command, refuses_command
 from breaker.errors import StoreError
-from breaker.model import Grant
-from breaker.protocol import wire
+from breaker.model import Grant, Transition
+from breaker.protocol import outbox, wire
 from breaker.protocol.asking import Asker, unlisted
 from breaker.protocol.keys import Keys
 from breaker.protocol.plans import Plans
@@ -33,7 +34,7 @@ class Trouble:
         script: its name; empty for a command outside of scripts.
         reason: the store's error.
         command: the command that is not allowed, if that is the reason.
-        purpose: "push" or "history", if only that needs it; else empty.
+        purpose: "push", "history" or "alerts", if only that needs it; else empty.
         wrong: what is wrong with the store, if not a right is missing.
         order: what to do about that.
     """
@@ -83,6 +84,9 @@ class Rehearsal:
             plans.status(),
             plans.events(1),
             asker.history_after("0"),
+            _told(self.keys),
+            _noted(self.keys),
+            outbox.waiting(self.keys),
             asker.forget(),
             unlisted(self.keys),
         ):
@@ -116,6 +120,21 @@ class Rehearsal:
             answer = yield request
             if isinstance(request, Ask):
                 heard.extend(_lost(request.script, wire.decode(answer)))
+
+
+def _told(keys: Keys) -> Generator[Request, Any, None]:
+    """Take alerts, keep and acknowledge them, as a channel's courier does."""
+    taken = yield from outbox.take(keys, "doctor")
+    for entry in taken.entries:
+        yield from outbox.renew(keys, "doctor", (entry.id,))
+        yield from outbox.acknowledge(keys, "doctor", entry)
+
+
+def _noted(keys: Keys) -> Generator[Request, Any, None]:
+    loss = Transition(
+        keys.name, "state-lost", "", "", 0, datetime.now(UTC), reason="a rehearsal"
+    )
+    yield from outbox.note_loss(keys, loss)
 
 
 def _trouble(asked: list[Ask], error: StoreError) -> Trouble:

@@ -13,7 +13,8 @@ import breaker as package
 from breaker import Breaker, BreakerError
 from breaker.cli.doctor.permissions import commands
 from breaker.fleet import Fleet
-from breaker.protocol.keys import registry
+from breaker.protocol import outbox
+from breaker.protocol.keys import Keys, registry
 from tests.cli.doctor.conftest import PASSWORD
 from tests.contract.waiting import eventually
 
@@ -82,6 +83,8 @@ class Store:
                 worker.events,
                 lambda: list(fleet.statuses()),
                 lambda: list(fleet.histories({"content": "0"})),
+                lambda: list(fleet.alerts_under_way()),
+                lambda: tell(fleet, Keys(prefix, "content")),
                 fleet.probe,
                 other.forget,
             ):
@@ -89,6 +92,14 @@ class Store:
                     act()
             worker._watch._pump.wake(is_wanted=True)
             yield worker, other
+
+
+def tell(fleet, keys):
+    """What the courier of a channel does."""
+    taken = fleet._store.run(outbox.take(keys, "g"))
+    fleet._store.run(outbox.renew(keys, "g", tuple(entry.id for entry in taken.entries)))
+    for entry in taken.entries:
+        fleet._store.run(outbox.acknowledge(keys, "g", entry))
 
 
 @pytest.fixture
@@ -117,6 +128,7 @@ def test_the_printed_rule_is_enough(store):
     assert store.refused(user) == set()
 
 
+@pytest.mark.integration
 def test_no_part_of_the_printed_rule_can_be_taken_away(store):
     store.admin.script_flush()  # else no script is sent as text
 

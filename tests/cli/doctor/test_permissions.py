@@ -14,7 +14,7 @@ from tests.contract.waiting import eventually
 
 
 def test_every_script_is_rehearsed(url, prefix):
-    store = SyncStore(Target.of_url(url), lambda _: None)
+    store = SyncStore(Target.of_url(url), lambda *_: None)
     rehearsal = Noted(store, prefix)
     assert list(rehearsal.troubles()) == []
     store._command("DEL", *rehearsal.touched, is_write=True)
@@ -34,6 +34,7 @@ class Noted(Rehearsal):
         self.ran.update(ask.script.name for ask in asked)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("denied", [one for one in commands() if one != "SCRIPT"])
 def test_a_missing_permission_is_named(doctor, user, denied):
     found = doctor(user("+@all", f"-{denied.lower()}"))
