@@ -87,7 +87,7 @@ def ends_a_trip(before: Sequence[Transition]) -> bool:
 def page_of(name: str) -> str:
     """Where a person can see the breaker; empty if there is no such page."""
     base = os.environ.get("BREAKER_PAGE_URL", "").strip()
-    return f"{base.rstrip('/')}/breakers/{quote(name, safe='')}" if base else ""
+    return f"{base.rstrip('/')}/breaker?name={quote(name, safe='')}" if base else ""
 
 
 def _series(trip: Transition, before: Sequence[Transition]) -> list[Transition]:

@@ -182,7 +182,8 @@ class Asker:
         if "is_local" not in reply and "version" in reply:
             newest, self.last_reply, self.replied_at = self.last_reply, reply, self.clock()
             yield from self._tell_loss(reply, registered_for, (known, newest))
-            if "transitions" not in reply and is_news(known, reply):
+            # A guest, such as a scrape, is made anew for each look: all would be news to it.
+            if self.declares and "transitions" not in reply and is_news(known, reply):
                 yield Tell((), self.keys, int(reply.get("listeners", 0)))
         return reply
 

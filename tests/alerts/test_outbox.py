@@ -1,5 +1,6 @@
 """A trip is told once by a worker that is alive, whatever happens to the one that tripped."""
 
+import contextlib
 import json
 import logging
 import threading
@@ -9,6 +10,7 @@ import pytest
 from breaker import Breaker
 from breaker.alerts import chosen, log, outbox
 from breaker.alerts.channel import NotDelivered
+from breaker.fleet import Fleet
 from breaker.protocol import outbox as plans
 from breaker.protocol.keys import Keys
 from breaker.store.run_sync import SyncStore
@@ -279,6 +281,19 @@ def test_a_process_before_its_first_trip_has_no_thread_for_alerts(store, name):
             assert client.info("commandstats").get("cmdstat_xreadgroup") is None
     assert name not in {keys.name for each in outbox._couriers.values() for keys in each._due}
     assert names
+
+
+def test_a_scrape_looks_for_no_alerts(store, name, monkeypatch):
+    trip(store, name, push=False)
+    looked: list[object] = []
+    monkeypatch.setattr(outbox, "look", lambda *given, **_: looked.append(given))
+    with contextlib.closing(Fleet(url=store.url)) as fleet:
+        assert [status.state for status in fleet.statuses()] == ["open"]
+        assert fleet.status(name).is_paused
+    assert looked == []
+    with Breaker(name, url=store.url, push=False) as worker:
+        assert worker.is_paused()
+    assert looked
 
 
 def test_old_transitions_are_forgotten(monkeypatch, store, name):
