@@ -4,6 +4,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 from breaker import forking
 from breaker.errors import StoreUnavailable
@@ -105,6 +107,7 @@ class Outage:
             _LOGGER.warning(
                 "%s; on_store_failure applies, retrying in the background",
                 str(error).rstrip("."),
+                extra=self._fields("store-down", reason=str(error)),
             )
 
     def ended(self, *, is_write: bool) -> None:
@@ -117,7 +120,16 @@ class Outage:
                 self._ended = time.monotonic()
             lasted = self._ended - self._began
         if was_on and self._is_told:
-            _LOGGER.warning("the store at %s answers again after %.1f s", self._target, lasted)
+            _LOGGER.warning(
+                "the store at %s answers again after %.1f s",
+                *(self._target, lasted),
+                extra=self._fields("store-up", lasted=round(lasted, 3)),
+            )
+
+    def _fields(self, event: str, **more: str | float) -> dict[str, Any]:
+        """As a transition's record has them: plain values in the attribute `breaker`."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {"breaker": {"event": event, "at": at, "store": str(self._target), **more}}
 
     def after_fork(self) -> None:
         """In a forked child there is no prober, and a thread of the parent may hold the lock."""

@@ -1,5 +1,7 @@
 """The subscription's connection is there and says nothing, then all of it at once."""
 
+import json
+
 import pytest
 
 from breaker import Breaker
@@ -82,7 +84,9 @@ def test_a_cut_in_mid_pause_does_not_let_a_job_through(proxy, breaker, other):
         assert breaker.is_paused()
 
 
-def test_nobody_lets_the_worker_in_again_and_it_goes_by_itself(proxy, breaker, other, told):
+def test_nobody_lets_the_worker_in_again_and_it_goes_by_itself(
+    proxy, breaker, other, told, caplog
+):
     proxy.refuse()
     proxy.kill_all()
     for _ in range(5):
@@ -93,6 +97,11 @@ def test_nobody_lets_the_worker_in_again_and_it_goes_by_itself(proxy, breaker, o
     assert other.status().consecutive_errors == 5
     eventually(lambda: told() == (1, 1))
     assert breaker.is_paused()
+    said = [one.breaker for one in caplog.records if getattr(one, "breaker", None)]
+    down, up = (one for one in said if one["event"].startswith("store-"))
+    assert (down["event"], up["event"]) == ("store-down", "store-up")
+    assert json.loads(json.dumps(down))["reason"]
+    assert up["lasted"] >= 0
 
 
 def test_one_slow_answer_is_a_short_outage(proxy, breaker, other, told):
