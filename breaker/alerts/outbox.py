@@ -16,19 +16,18 @@ from time import monotonic
 from breaker import forking
 from breaker.alerts import chosen, log, sentry
 from breaker.alerts.channel import Channel, NotDelivered
-from breaker.errors import BreakerError
+from breaker.errors import BreakerError, StoreRefused
 from breaker.jitter import uniform
 from breaker.model import Transition
 from breaker.protocol import outbox
 from breaker.protocol.keys import Keys
 from breaker.protocol.outbox import Entry
-from breaker.store.outage import outage_of
 from breaker.store.run_sync import SyncStore
 from breaker.store.target import Target
 
 # Seconds after which the other processes look whether the one that made a transition has told it.
-LOOK_FROM = 1.0
-LOOK = 2.5
+LOOK_FROM = 0.1
+LOOK = 0.6
 # About how many of the processes that heard of it look.
 LOOKERS = 16
 # Seconds until the next attempt after the first failure, and at most.
@@ -93,7 +92,7 @@ class Courier:
         return self._visited is None and all(due > monotonic() for due in self._due.values())
 
     def _run(self) -> None:
-        store = SyncStore(self._target, _tell_nothing, outage_of)
+        store = SyncStore(self._target, _tell_nothing)
         with contextlib.closing(store):
             while (keys := self._next()) is not None:
                 again = self._visit(store, keys)
@@ -125,7 +124,10 @@ class Courier:
         try:
             return self._deliver(store, keys)
         except BreakerError as error:
-            if not self._is_failure_said:
+            is_refused = isinstance(
+                error, StoreRefused
+            )  # an outage is what the workers tell of
+            if is_refused and not self._is_failure_said:
                 self._is_failure_said = True
                 _LOGGER.warning("alerts: the history cannot be read: %s", error)
             return STORE_IS_AWAY * uniform(1.0, 2.0)
@@ -263,7 +265,7 @@ def look(target: Target, keys: Keys, *, is_own: bool, listeners: int = 0) -> Non
 
 def note_loss(target: Target, keys: Keys, loss: Transition) -> None:
     """Write into the history that the state was lost, so that the channels get it like all else."""
-    store = SyncStore(target, _tell_nothing, outage_of)
+    store = SyncStore(target, _tell_nothing)
     with contextlib.closing(store), contextlib.suppress(BreakerError):
         store.run(outbox.note_loss(keys, loss))
 

@@ -12,6 +12,11 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture
+def sends_alerts():
+    return True
+
+
+@pytest.fixture
 def sink():
     server = Sink()
     yield server

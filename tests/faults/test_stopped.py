@@ -10,7 +10,6 @@ import threading
 import pytest
 
 from breaker import AsyncBreaker, Breaker, BreakerStopped
-from breaker.alerts import outbox
 from breaker.store.bounded import set_deadline
 from breaker.store.pool import Pool
 from breaker.store.target import Target
@@ -77,10 +76,7 @@ def test_a_guard_that_outlives_its_breaker_lets_the_jobs_error_out(face, url, na
         face.within(breaker.inner.guard(), job)
 
 
-def test_a_loop_that_ends_takes_its_connections_with_it(new_server, name, monkeypatch):
-    monkeypatch.setattr(
-        outbox, "_is_silent", True
-    )  # it has a connection of its own for a while
+def test_a_loop_that_ends_takes_its_connections_with_it(new_server, name):
     server = new_server()
     breaker = AsyncBreaker(name, url=server.url, push=False)
     for _ in range(5):

@@ -48,6 +48,11 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def sends_alerts():
+    return True
+
+
+@pytest.fixture
 def sink():
     with Sink() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -133,7 +133,7 @@ def examine_server(
     """Run the checks of one server; returns whether there is no connection to it."""
     with closing(open_sync(node)) as client:
         case = Case(session.fleet, client, store)
-        if node is not case.target:
+        if node != case.target:
             yield Check("primary", Level.OK, str(node))
         connected = list(look(case, connection))
         yield from connected
