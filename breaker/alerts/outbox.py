@@ -70,13 +70,16 @@ class Courier:
         self._due: dict[Keys, float] = {}
         self._changed = threading.Condition()
         self._is_running = False
-        self._visited: Keys | None = None
+        # Those whose news this process has made: its end waits for them.
+        self._own: set[Keys] = set()
         self._is_failure_said = False
 
     def look(self, keys: Keys, delay: float) -> None:
         """Look at one breaker's history after this delay in seconds."""
         with self._changed:
             self._due[keys] = min(self._due.get(keys, math.inf), monotonic() + delay)
+            if delay == 0.0:
+                self._own.add(keys)
             if self._is_running:
                 self._changed.notify_all()
                 return
@@ -84,12 +87,9 @@ class Courier:
         threading.Thread(target=self._run, name="breaker-alerts", daemon=True).start()
 
     def finish(self, until: float) -> None:
-        """Wait for what is due now."""
+        """Wait for what this process has just made, and no longer."""
         with self._changed:
-            self._changed.wait_for(self._is_idle, timeout=max(0.0, until - monotonic()))
-
-    def _is_idle(self) -> bool:
-        return self._visited is None and all(due > monotonic() for due in self._due.values())
+            self._changed.wait_for(lambda: not self._own, timeout=max(0.0, until - monotonic()))
 
     def _run(self) -> None:
         store = SyncStore(self._target, _tell_nothing)
@@ -97,7 +97,8 @@ class Courier:
             while (keys := self._next()) is not None:
                 again = self._visit(store, keys)
                 with self._changed:
-                    self._visited = None
+                    if again != 0.0:
+                        self._own.discard(keys)
                     self._changed.notify_all()
                 if again is not None:
                     self.look(keys, again)
@@ -112,7 +113,6 @@ class Courier:
                 due = self._due[keys] if keys is not None else linger
                 if keys is not None and due <= now:
                     del self._due[keys]
-                    self._visited = keys
                     return keys
                 if keys is None and linger <= now:
                     self._is_running = False

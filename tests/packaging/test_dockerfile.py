@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import zipfile
+from collections.abc import Callable
 from email.parser import Parser
 from pathlib import Path, PurePosixPath
 
@@ -14,8 +15,14 @@ import pytest
 
 from tests.packaging import image
 from tests.packaging.conftest import Run, surroundings
-from tests.servers import free_port
+from tests.servers import Server, free_port
 from tests.service.running import serving
+
+
+@pytest.fixture
+def url(new_server: Callable[..., Server]) -> str:
+    """A store of the test's own: the service logs what happens to all breakers of its store."""
+    return new_server().url
 
 
 def test_everything_copied_exists_and_is_sent() -> None:

@@ -35,6 +35,12 @@ def listening(service, last_id="", **params):
 
 
 @pytest.fixture
+def url(new_server):
+    """A store of the test's own: the service logs what happens to all breakers of its store."""
+    return new_server().url
+
+
+@pytest.fixture
 def service(url):
     with serving(url) as service:
         yield service

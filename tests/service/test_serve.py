@@ -25,6 +25,12 @@ NOBODY = "redis://127.0.0.1:1"
 
 
 @pytest.fixture
+def url(new_server: Callable[..., Server]) -> str:
+    """A store of the test's own: the service logs what happens to all breakers of its store."""
+    return new_server().url
+
+
+@pytest.fixture
 def service(url: str) -> Iterator[Service]:
     with serving(url) as service:
         yield service
