@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger("breaker")
 
 
 def tell(told: Tell, target: Target) -> None:
-    """Log what this process has changed, and see that the fleet's channels are told of it.
+    """Log what this process has changed, and have the couriers send it to the channels.
 
     A trip of a worker's local breaker, while the store is down, is only logged: all workers have
     one. Never raises: an alert must not break a job.

@@ -21,7 +21,7 @@ PAGE = "BREAKER_PAGE_URL"
 EXPECTED = "sentry, slack+https://..., https://..., log, command:/path"
 WEB = ("https://", "http://")
 # What each channel gets unless it says otherwise. Sentry groups events by itself, and programs
-# count for themselves: only people are told of flapping in place of each trip.
+# count for themselves. Only channels that people read get a digest in place of each trip.
 TRIPS = frozenset(["trip", "quota"])
 FOR_PROGRAMS = frozenset(KINDS) - {"flapping"}
 FOR_PEOPLE = frozenset(KINDS)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from breaker.alerts.channel import Alert
 from breaker.model import Transition
 
-# Trips that are told one by one; the next one, if it comes soon after them, is flapping.
+# Trips of a series that have an alert each. The next trip of the series makes a digest.
 TOLD_SINGLY = 4
 # Seconds after the end of a pause within which the next trip is one of the same series.
 SAME_SERIES = 600.0
@@ -64,8 +64,8 @@ def digest(alert: Alert, before: Sequence[Transition]) -> Alert | None:
     name, number = alert.name, len(series) + 1
     title = f"Queue {name!r} is flapping: {number} trips since {_clock(began)}"
     text = (
-        f"{title}. The latest: {alert.text} Each recovery runs into the limit again; further "
-        f"trips are told once an hour. To see them: breaker events {shlex.quote(name)}"
+        f"{title}. The latest: {alert.text} Each recovery runs into the limit again. A "
+        f"digest of further trips follows once an hour. To see them: breaker events {shlex.quote(name)}"
     )
     return replace(alert, kind="flapping", title=title, text=text)
 
